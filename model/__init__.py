@@ -1,0 +1,1 @@
+"""What online and offline must agree on: types, the slow model, the fast memory, the log."""

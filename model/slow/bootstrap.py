@@ -1,0 +1,149 @@
+"""A slow model from the log alone: feature space, crosses, joint training, calibration.
+
+The number of epochs is chosen on the last part of the events by time; then the model
+is fitted again on all of them, since the newest events are the ones that matter most.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.errors import BadInputError
+from model.interactions import Outcome
+from model.slow.bundle import Bundle, make_bundle
+from model.slow.calibration import fit_calibration
+from model.slow.config import SlowConfig
+from model.slow.crosses import CrossTable, without_zeros
+from model.slow.evaluation import evaluate
+from model.slow.examples import EventColumns, Examples, Metadata
+from model.slow.parameters import Parameters, initial_parameters
+from model.slow.schema import Schema
+from model.slow.space import admitted, fit_space, success_counts
+from model.slow.training import OnProgress, Plan, fit
+
+MIN_SUCCESSES = 20
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained bundle and what is to be said of it.
+
+    Attributes:
+      bundle: Ready to be written.
+      examples: The events it was trained on, in its own feature space.
+      metrics: Quality on the validation tail, of the fit that did not see the tail.
+      training: Epochs, losses, the validation curve and the sizes of the model.
+    """
+
+    bundle: Bundle
+    examples: Examples
+    metrics: dict[str, float]
+    training: dict[str, Any]
+
+
+def train_from_scratch(
+    columns: EventColumns,
+    metadata: Metadata,
+    schema: Schema,
+    config: SlowConfig,
+    *,
+    seed: int,
+    on_progress: OnProgress | None = None,
+) -> Trained:
+    """Trains on all events, with the number of epochs found on their tail.
+
+    Args:
+      columns: The events.
+      metadata: Attributes of items and users.
+      schema: Which attributes to learn from.
+      config: Hyper-parameters.
+      seed: Decides starting values, shuffles and dropout.
+      on_progress: Called after every step of both fits.
+
+    Raises:
+      BadInputError: If there are fewer than 20 successes to learn from.
+    """
+    n_successes = int((columns.outcome == Outcome.SUCCESS).sum())
+    if n_successes < MIN_SUCCESSES:
+        raise BadInputError(
+            f"training needs at least {MIN_SUCCESSES} successes (such as clicks, purchases or "
+            f"ratings at or above the success threshold), got {n_successes} in "
+            f"{len(columns)} events",
+            "too_few_events",
+        )
+    order = columns.by_time()
+    cut = len(order) - max(int(len(order) * config.validation_share), 1)
+    head = _Fitted(columns, order[:cut], metadata, schema, config, seed)
+    tail = np.arange(cut, len(order))
+    search = fit(
+        head.start,
+        head.examples,
+        np.arange(cut),
+        config,
+        Plan(seed, config.max_epochs, validation=tail, on_progress=on_progress),
+    )
+    unseen = evaluate(make_bundle(head.space, search.parameters, None), head.examples, tail)
+    calibration = fit_calibration(unseen.logits, unseen.labels)
+    judged = evaluate(make_bundle(head.space, search.parameters, calibration), head.examples, tail)
+    whole = _Fitted(columns, order, metadata, schema, config, seed)
+    final = fit(
+        whole.start,
+        whole.examples,
+        np.arange(len(order)),
+        config,
+        Plan(seed, search.epochs, on_progress=on_progress),
+    )
+    parameters, crosses = pruned(final.parameters)
+    return Trained(
+        bundle=make_bundle(whole.space, parameters, calibration),
+        examples=whole.examples,
+        metrics=judged.summary(),
+        training={
+            "epochs": search.epochs,
+            "losses": final.losses,
+            "validation_ndcg@10": search.validation,
+            "users": len(whole.space.users),
+            "items": len(whole.space.items),
+            **crosses,
+        },
+    )
+
+
+class _Fitted:
+    """A feature space fitted to some of the events, and all events encoded with it."""
+
+    def __init__(
+        self,
+        columns: EventColumns,
+        known: NDArray[np.intp],
+        metadata: Metadata,
+        schema: Schema,
+        config: SlowConfig,
+        seed: int,
+    ) -> None:
+        self.space = fit_space(columns.take(known), metadata, schema, config)
+        self.examples = Examples(columns, self.space, metadata)
+        learnable = np.arange(len(known))
+        counts = success_counts(self.examples, learnable)
+        self.start: Parameters = initial_parameters(
+            self.space,
+            metadata.item,
+            counts,
+            admitted(self.examples, learnable, config),
+            config,
+            np.random.default_rng(seed),
+        )
+
+
+def pruned(parameters: Parameters) -> tuple[Parameters, dict[str, int]]:
+    """The arrays without the crosses that L1 made zero, and how many crosses there were."""
+    table = CrossTable(
+        parameters["wide_indptr"], parameters["wide_items"], parameters["wide_weights"]
+    )
+    kept = without_zeros(table)
+    counts = {"crosses_admitted": len(table.items), "crosses_kept": len(kept.items)}
+    arrays = dict(parameters)
+    arrays["wide_indptr"], arrays["wide_items"], arrays["wide_weights"] = kept
+    return arrays, counts

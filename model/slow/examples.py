@@ -1,0 +1,294 @@
+"""Log rows as training examples: each event with the history its user had before it.
+
+An event's history ends strictly before its own time stamp: events of one user that
+share a time stamp are all predicted before any of them is known, in training as in
+service and evaluation.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.interactions import (
+    NO_ATTRIBUTES,
+    Attributes,
+    EventRules,
+    Kind,
+    LogRow,
+    Outcome,
+    actor_of,
+)
+from model.slow.features import HOUR, PADDING, FeatureSpace, QueryBatch, padded
+from model.slow.vocabulary import UNKNOWN, Vocabulary
+
+_HOUR_MS = 3_600_000
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """Attributes by id; ids that nobody described have none.
+
+    Attributes:
+      items: Attributes of items.
+      users: Attributes of users.
+    """
+
+    items: Mapping[str, Attributes]
+    users: Mapping[str, Attributes]
+
+    def item(self, item_id: str) -> Attributes:
+        """The item's attributes."""
+        return self.items.get(item_id, NO_ATTRIBUTES)
+
+    def user(self, user_id: str) -> Attributes:
+        """The user's attributes."""
+        return self.users.get(user_id, NO_ATTRIBUTES)
+
+
+@dataclass(frozen=True)
+class EventColumns:
+    """Events with an item, in log order, retracted ones left out.
+
+    Attributes:
+      seq: [events] log positions.
+      actor: [events] the user id, or the session's where nobody signed in.
+      signed_in: [events] whether `actor` is a user id.
+      item: [events] item ids.
+      outcome: [events] `Outcome` values.
+      labelled: [events] whether the event says anything of success or failure.
+      weight: [events] how much it counts.
+      timestamp_ms: [events] when it happened.
+      properties: Attributes of the moment by position, where an event has any.
+    """
+
+    seq: NDArray[np.int64]
+    actor: list[str]
+    signed_in: NDArray[np.bool_]
+    item: list[str]
+    outcome: NDArray[np.int8]
+    labelled: NDArray[np.bool_]
+    weight: NDArray[np.float32]
+    timestamp_ms: NDArray[np.int64]
+    properties: Mapping[int, Attributes] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.item)
+
+    def take(self, which: NDArray[np.integer[Any]]) -> "EventColumns":
+        """The events at these positions, in this order."""
+        at = which.tolist()
+        return EventColumns(
+            seq=self.seq[which],
+            actor=[self.actor[n] for n in at],
+            signed_in=self.signed_in[which],
+            item=[self.item[n] for n in at],
+            outcome=self.outcome[which],
+            labelled=self.labelled[which],
+            weight=self.weight[which],
+            timestamp_ms=self.timestamp_ms[which],
+            properties={
+                new: self.properties[old] for new, old in enumerate(at) if old in self.properties
+            },
+        )
+
+    def by_time(self) -> NDArray[np.intp]:
+        """Positions in order of time, then log position."""
+        return np.lexsort((self.seq, self.timestamp_ms))
+
+
+def event_columns(rows: Iterable[LogRow], rules: EventRules) -> EventColumns:
+    """The columns of log rows; metadata rows, retractions and what they retract are left out."""
+    kept: list[LogRow] = []
+    details: list[dict[str, Any] | None] = []
+    retracted: set[str] = set()
+    for row in rows:
+        if row.kind != Kind.EVENT:
+            continue
+        parsed = json.loads(row.details) if row.details else None
+        if parsed and parsed.get("retracts"):
+            retracted.add(parsed["retracts"])
+        elif row.item_id is not None:
+            kept.append(row)
+            details.append(parsed)
+    if retracted:
+        alive = [n for n, row in enumerate(kept) if row.event_id not in retracted]
+        kept, details = [kept[n] for n in alive], [details[n] for n in alive]
+    types = [row.event_type or "" for row in kept]
+    values = np.array([np.nan if row.value is None else row.value for row in kept], np.float64)
+    outcome = rules.outcomes(types, values)
+    rated = np.array([r in rules.rules and rules.rules[r].by_value for r in types], bool)
+    return EventColumns(
+        seq=np.array([row.seq for row in kept], np.int64),
+        actor=[actor_of(row) or "" for row in kept],
+        signed_in=np.array([row.user_id is not None for row in kept], bool),
+        item=[row.item_id or "" for row in kept],
+        outcome=outcome,
+        labelled=(outcome != Outcome.NEUTRAL) | (rated & ~np.isnan(values)),
+        weight=rules.weights(types),
+        timestamp_ms=np.array([row.timestamp_ms for row in kept], np.int64),
+        properties={
+            n: parsed["properties"]
+            for n, parsed in enumerate(details)
+            if parsed and parsed.get("properties")
+        },
+    )
+
+
+class Examples:
+    """Events encoded for one feature space, with their histories found by index.
+
+    The order is by time, then log position. Nothing is copied per example: a batch
+    is gathered when it is asked for, so memory grows with the events and not with
+    the length of the history.
+
+    Attributes:
+      item: [events] item numbers.
+      label: [events] 1 for a success, else 0.
+      success: [events] whether the event is a success.
+      labelled: [events] whether the outcome head learns from it.
+      weight: [events] how much it counts.
+      timestamp_ms: [events] times, never falling.
+      seq: [events] log positions.
+    """
+
+    def __init__(
+        self,
+        columns: EventColumns,
+        space: FeatureSpace,
+        metadata: Metadata,
+    ) -> None:
+        order = columns.by_time()
+        self.space = space
+        self.seq = columns.seq[order]
+        self.timestamp_ms = columns.timestamp_ms[order]
+        self.item = space.items.numbers(columns.item)[order]
+        self.success = columns.outcome[order] == Outcome.SUCCESS
+        self.label = self.success.astype(np.float32)
+        self.labelled = columns.labelled[order]
+        self.weight = columns.weight[order]
+        failure = columns.outcome[order] == Outcome.FAILURE
+        actors = Vocabulary(list(dict.fromkeys(columns.actor)))
+        actor = actors.numbers(columns.actor)[order]
+        known = space.users.numbers(columns.actor)
+        self._user = np.where(columns.signed_in, known, UNKNOWN)[order].astype(np.int32)
+        self._actor = actor
+        self._user_slots = padded(
+            [[], *(_user_slots(space, metadata.user(term)) for term in actors.terms)]
+        )
+        self._context_slots = _context_slots(space, columns, order)
+        self._index_histories(actor, failure)
+
+    def __len__(self) -> int:
+        return len(self.item)
+
+    def _index_histories(self, actor: NDArray[np.int32], failure: NDArray[np.bool_]) -> None:
+        """For each event: where its user's events begin, and where its history ends."""
+        by_actor = np.lexsort((self.seq, self.timestamp_ms, actor))
+        actor, time = actor[by_actor], self.timestamp_ms[by_actor]
+        positions = np.arange(len(by_actor))
+        new_actor = np.ones(len(by_actor), bool)
+        new_actor[1:] = actor[1:] != actor[:-1]
+        new_tie = new_actor.copy()
+        new_tie[1:] |= time[1:] != time[:-1]
+        starts = np.maximum.accumulate(np.where(new_actor, positions, 0))
+        ends = np.maximum.accumulate(np.where(new_tie, positions, 0))
+        place = np.empty_like(positions)
+        place[by_actor] = positions
+        self._start, self._end = starts[place], ends[place]
+        self._items_by_actor = self.item[by_actor]
+        self._successes = _Subsequence(self.success[by_actor], self._items_by_actor)
+        self._failures = _Subsequence(failure[by_actor], self._items_by_actor)
+
+    def queries(self, which: NDArray[np.integer[Any]]) -> QueryBatch:
+        """The query side of the events at these positions.
+
+        Args:
+          which: [batch] positions in this order.
+
+        Returns:
+          The batch; each row knows what came strictly before its event.
+        """
+        start, end = self._start[which], self._end[which]
+        history = self.space.history
+        last = np.where(end > start, self._items_by_actor[end - 1], PADDING)
+        return QueryBatch(
+            user=self._user[which],
+            liked=self._successes.newest(start, end, history),
+            disliked=self._failures.newest(start, end, history),
+            last=last.astype(np.int32),
+            attributes=np.concatenate(
+                [self._user_slots[self._actor[which]], self._context_slots[which]], axis=1
+            ),
+        )
+
+    def seen(self, which: NDArray[np.integer[Any]]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+        """What each event's user had come across before, of any outcome.
+
+        Args:
+          which: [batch] positions in this order.
+
+        Returns:
+          row: [pairs] index into `which`.
+          item: [pairs] item number.
+        """
+        start, end = self._start[which], self._end[which]
+        length = end - start
+        row = np.repeat(np.arange(len(which)), length)
+        first = np.cumsum(length) - length
+        at = np.arange(row.size) - np.repeat(first - start, length)
+        return row, self._items_by_actor[at]
+
+
+class _Subsequence:
+    """The events of one outcome inside a longer sequence, addressed by the longer one."""
+
+    def __init__(self, chosen: NDArray[np.bool_], items: NDArray[np.int32]) -> None:
+        self._items = items[chosen]
+        self._before = np.concatenate([[0], np.cumsum(chosen)])
+
+    def newest(
+        self, start: NDArray[np.int64], end: NDArray[np.int64], length: int
+    ) -> NDArray[np.int32]:
+        """[batch, length] chosen items in [start, end), newest first, -1 padded."""
+        low, high = self._before[start], self._before[end]
+        at = high[:, None] - 1 - np.arange(length)
+        if not self._items.size:
+            return np.full(at.shape, PADDING, np.int32)
+        inside = at >= low[:, None]
+        return np.where(inside, self._items[np.where(inside, at, 0)], PADDING).astype(np.int32)
+
+
+def _user_slots(space: FeatureSpace, attributes: Attributes) -> list[int]:
+    """The leading part of `FeatureSpace.query_slots`: what does not change with the moment."""
+    slots = space.query_attributes
+    return [
+        offset + number
+        for encoder, offset in zip(slots.encoders, slots.offsets, strict=False)
+        if encoder.name.startswith("user.")
+        for number in encoder.numbers(attributes.get(encoder.name.removeprefix("user.")))
+    ]
+
+
+def _context_slots(
+    space: FeatureSpace, columns: EventColumns, order: NDArray[np.intp]
+) -> NDArray[np.int32]:
+    """[events, slots] the rest of `FeatureSpace.query_slots`, for all events at once."""
+    slots = space.query_attributes
+    blocks: list[NDArray[np.int32]] = [np.empty((len(order), 0), np.int32)]
+    for encoder, offset in zip(slots.encoders, slots.offsets, strict=False):
+        prefix, _, name = encoder.name.partition(".")
+        if prefix != "context":
+            continue
+        if name == HOUR:
+            hours = columns.timestamp_ms[order] // _HOUR_MS % 24
+            blocks.append((offset + 1 + hours).astype(np.int32)[:, None])
+            continue
+        empty: Attributes = NO_ATTRIBUTES
+        values = [columns.properties.get(int(n), empty).get(name) for n in order]
+        rows = [[offset + number for number in encoder.numbers(value)] for value in values]
+        blocks.append(padded(rows))
+    return np.concatenate(blocks, axis=1)

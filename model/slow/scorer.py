@@ -1,0 +1,167 @@
+"""The slow model's arithmetic for serving: NumPy on a bundle, no TensorFlow.
+
+The training engine computes the same numbers in `model.slow.deep` and
+`model.slow.wide`; publishing refuses a bundle on which the two differ.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.slow.bundle import Bundle
+from model.slow.crosses import entries
+from model.slow.features import QueryBatch
+
+FloatArray = NDArray[np.float32]
+
+
+class Slow(NamedTuple):
+    """The slow score in its parts, and the trunk's output.
+
+    Attributes:
+      wide: [batch, items] from the cross table.
+      deep: [batch, items] query vector times item vector.
+      hidden: [batch, hidden] the shared trunk.
+    """
+
+    wide: FloatArray
+    deep: FloatArray
+    hidden: FloatArray
+
+
+class SlowScorer:
+    """Scores the catalogue for a batch of requests.
+
+    Item vectors may be longer than the bundle's: items that came after it follow,
+    with vectors made from their attributes.
+    """
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.space = bundle.space
+        self.calibration = bundle.calibration
+        self._p = bundle.parameters
+        self.vectors: FloatArray = bundle.parameters["item_vectors"]
+        self.bias: FloatArray = bundle.parameters["item_bias"]
+        self.share: FloatArray = bundle.parameters["item_share"]
+        self._outcome_bias: FloatArray = bundle.parameters["outcome_item_bias"]
+        self._liked_weights = np.exp(bundle.parameters["liked_decay"])
+        self._disliked_weights = np.exp(bundle.parameters["disliked_decay"])
+
+    def vector_of(self, slots: list[int], weights: list[float]) -> FloatArray:
+        """[d] vector of an item that the bundle does not know, from its attribute values."""
+        vector: FloatArray = self._p["item_embedding"][0].copy()
+        if slots:
+            vector += np.asarray(weights, np.float32) @ self._p["item_attribute_embedding"][slots]
+        return vector
+
+    def hidden(self, batch: QueryBatch, vectors: FloatArray) -> FloatArray:
+        """[batch, hidden] the trunk for these requests."""
+        p = self._p
+        inputs = np.concatenate(
+            [
+                p["user_embedding"][batch.user],
+                _sum_present(p["query_attribute_embedding"], batch.attributes),
+                _pooled(vectors, batch.liked, self._liked_weights),
+                _pooled(vectors, batch.disliked, self._disliked_weights),
+                _sum_present(vectors, batch.last[:, None]),
+                _log_count(batch.liked),
+                _log_count(batch.disliked),
+            ],
+            axis=1,
+        )
+        return np.asarray(np.maximum(inputs @ p["hidden_kernel"] + p["hidden_bias"], 0.0))
+
+    def wide(self, rows: NDArray[np.int32], n_items: int) -> FloatArray:
+        """[batch, n_items] what the cross table adds for these active rows."""
+        positions, slot = entries(self._p["wide_indptr"], rows)
+        items = self._p["wide_items"][positions]
+        cells = items if len(rows) == 1 else slot // rows.shape[1] * n_items + items
+        added = np.bincount(cells, self._p["wide_weights"][positions], len(rows) * n_items)
+        return added.astype(np.float32).reshape(len(rows), n_items)
+
+    def crosses(self, rows: NDArray[np.int32], item: int) -> list[tuple[int, float]]:
+        """The (row, weight) pairs that add to one item's score.
+
+        Args:
+          rows: [1, slots] active rows of one request.
+          item: Item number.
+
+        Returns:
+          Pairs, largest size first.
+        """
+        positions, slot = entries(self._p["wide_indptr"], rows)
+        mine = self._p["wide_items"][positions] == item
+        active = rows.ravel()[slot[mine]].tolist()
+        weights = self._p["wide_weights"][positions[mine]].tolist()
+        return sorted(zip(active, weights, strict=True), key=lambda pair: -abs(pair[1]))
+
+    def score(self, batch: QueryBatch, vectors: FloatArray | None = None) -> Slow:
+        """The slow score of the whole catalogue, bias not added.
+
+        Args:
+          batch: The requests.
+          vectors: [items, d] item vectors; the bundle's own by default.
+        """
+        vectors = self.vectors if vectors is None else vectors
+        hidden = self.hidden(batch, vectors)
+        query = hidden @ self._p["query_kernel"] + self._p["query_bias"]
+        return Slow(
+            wide=self.wide(self.space.wide_rows(batch), len(vectors)),
+            deep=query @ vectors.T,
+            hidden=hidden,
+        )
+
+    def deep_scores(
+        self, batch: QueryBatch, vectors: FloatArray, items: NDArray[np.intp]
+    ) -> FloatArray:
+        """[batch, items] the deep half's part for these items alone."""
+        query = self.hidden(batch, vectors) @ self._p["query_kernel"] + self._p["query_bias"]
+        return np.asarray(query @ vectors[items].T)
+
+    def outcome_logits(
+        self, hidden: FloatArray, vectors: FloatArray, items: NDArray[np.integer]
+    ) -> FloatArray:
+        """Uncalibrated log-odds of success, given that the item is shown.
+
+        Args:
+          hidden: [batch, hidden] trunk outputs.
+          vectors: [all items, d] item vectors.
+          items: [batch, k] item numbers; those beyond the bundle take the unknown's bias.
+
+        Returns:
+          [batch, k].
+        """
+        p = self._p
+        query = hidden @ p["outcome_kernel"] + p["outcome_query_bias"]
+        match = np.einsum("bd,bkd->bk", query, vectors[items])
+        known = np.where(items < len(self._outcome_bias), items, 0)
+        own = hidden @ p["outcome_user_kernel"]
+        return np.asarray(match + own + self._outcome_bias[known])
+
+    def probabilities(
+        self, hidden: FloatArray, vectors: FloatArray, items: NDArray[np.integer]
+    ) -> NDArray[np.float64] | None:
+        """[batch, k] calibrated chance of success; None where none could be learned."""
+        if self.calibration is None:
+            return None
+        logits = self.outcome_logits(hidden, vectors, items).astype(np.float64)
+        return 1.0 / (1.0 + np.exp(-(self.calibration.scale * logits + self.calibration.offset)))
+
+
+def _pooled(vectors: FloatArray, items: NDArray[np.int32], decay: FloatArray) -> FloatArray:
+    """[batch, d] weighted mean of a history; zeros for an empty one."""
+    weights = np.where(items >= 0, decay, np.float32(0.0))
+    weights /= np.maximum(weights.sum(axis=1, keepdims=True), np.float32(1e-9))
+    return np.asarray(np.matmul(weights[:, None, :], vectors[np.maximum(items, 0)])[:, 0, :])
+
+
+def _sum_present(table: FloatArray, numbers: NDArray[np.int32]) -> FloatArray:
+    """[batch, columns] sum of the rows that are named, -1 naming none."""
+    present = (numbers >= 0)[:, :, None]
+    return np.asarray((table[np.maximum(numbers, 0)] * present).sum(axis=1, dtype=np.float32))
+
+
+def _log_count(items: NDArray[np.int32]) -> FloatArray:
+    """[batch, 1] log(1 + length) of a history."""
+    return np.asarray(np.log1p((items >= 0).sum(axis=1, keepdims=True).astype(np.float32)))

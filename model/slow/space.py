@@ -1,0 +1,62 @@
+"""Fits the feature space, the admitted crosses and the popularity to a set of events."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.slow.config import SlowConfig
+from model.slow.crosses import CrossTable, admit
+from model.slow.examples import EventColumns, Examples, Metadata
+from model.slow.features import FeatureSpace, fit_spaces
+from model.slow.schema import Schema
+from model.slow.vocabulary import Vocabulary
+
+
+def fit_space(
+    columns: EventColumns, metadata: Metadata, schema: Schema, config: SlowConfig
+) -> FeatureSpace:
+    """Vocabularies and attribute encoders of these events, ids in order of appearance.
+
+    Items that nobody has interacted with stay out: an id that was never trained
+    would be noise, while the unknown id with the item's attributes is not.
+    """
+    items = list(dict.fromkeys(columns.item))
+    actors = list(dict.fromkeys(columns.actor))
+    signed_in = [a for a, s in zip(columns.actor, columns.signed_in.tolist(), strict=True) if s]
+    item_space, query_space = fit_spaces(
+        schema,
+        [metadata.item(item) for item in items],
+        [metadata.user(actor) for actor in actors],
+        list(columns.properties.values()),
+        config.number_buckets,
+    )
+    return FeatureSpace(
+        items=Vocabulary(items),
+        users=Vocabulary(list(dict.fromkeys(signed_in))),
+        item_attributes=item_space,
+        query_attributes=query_space,
+        history=config.history,
+        wide_history=config.wide_history,
+    )
+
+
+def success_counts(examples: Examples, which: NDArray[np.intp]) -> NDArray[np.float64]:
+    """[items] weighted successes of each item among the events at these positions."""
+    chosen = which[examples.success[which]]
+    size = examples.space.items.size
+    counts = np.bincount(examples.item[chosen], examples.weight[chosen], minlength=size)
+    counts[0] = 0.0
+    return np.asarray(counts, np.float64)
+
+
+def admitted(examples: Examples, which: NDArray[np.intp], config: SlowConfig) -> CrossTable:
+    """The crosses that the successes at these positions support."""
+    chosen = which[examples.success[which]]
+    space = examples.space
+    return admit(
+        space.wide_rows(examples.queries(chosen)),
+        examples.item[chosen],
+        space.n_rows,
+        space.items.size,
+        min_count=config.cross_min_count,
+        per_row=config.crosses_per_row,
+    )

@@ -1,0 +1,5 @@
+"""`python -m pipelines` is `slowwave`."""
+
+from pipelines.cli import main
+
+main()

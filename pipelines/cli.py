@@ -1,0 +1,399 @@
+"""The command line: `slowwave`."""
+
+import functools
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, TypeVar, cast
+
+import click
+
+from model.errors import SlowwaveError
+from model.workspace import Workspace
+from pipelines.console import Console
+from pipelines.parsing import timestamp_ms
+
+EXIT_FAILED: Final = 1
+EXIT_BAD_INPUT: Final = 2
+EXIT_REFUSED: Final = 3
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+class _Commands(click.Group):
+    """A group whose errors are one line for people and an exit code for machines."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except SlowwaveError as error:
+            click.echo(f"Error: {error}", err=True)
+            ctx.exit(EXIT_BAD_INPUT)
+        except OSError as error:
+            click.echo(f"Error: {error}", err=True)
+            ctx.exit(EXIT_FAILED)
+
+
+class _Moment(click.ParamType[int]):
+    """A time such as 1998-04-01T00:00:00Z, as milliseconds since 1970."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        try:
+            return timestamp_ms(value)
+        except SlowwaveError as error:
+            self.fail(str(error), param, ctx)
+
+
+class _Folder(click.Path):
+    """A folder's path."""
+
+    def __init__(self, *, exists: bool = False) -> None:
+        super().__init__(file_okay=False, exists=exists, path_type=Path)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _with_home(command: _Command) -> _Command:
+    """Adds the options that every command has: it gets a workspace and a console."""
+
+    @click.option(
+        "--home",
+        type=_Folder(),
+        default=Path("slowwave-data"),
+        envvar="SLOWWAVE_HOME",
+        show_default=True,
+        show_envvar=True,
+        help="Workspace folder.",
+    )
+    @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, last line.")
+    @functools.wraps(command)
+    def wrapped(home: Path, as_json: bool, **options: Any) -> Any:
+        return command(workspace=Workspace(home), console=Console(as_json=as_json), **options)
+
+    return cast("_Command", wrapped)
+
+
+_until = click.option(
+    "--until",
+    "until_ms",
+    type=_Moment(),
+    help="Use events before this time only, such as 1998-04-01T00:00:00Z.",
+)
+_seed = click.option(
+    "--seed",
+    type=click.IntRange(0, 2**32 - 1),
+    default=0,
+    show_default=True,
+    help="The same seed and log give the same model.",
+)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="slowwave")
+def main() -> None:
+    """A recommendation service that remembers at once and learns overnight.
+
+    \b
+    Start here:     slowwave demo
+    Your own data:  slowwave import my-data/ && slowwave train && slowwave serve
+    Every night:    slowwave consolidate
+
+    Exit codes: 0 done, 1 failed, 2 bad usage or bad input, 3 a candidate was refused.
+    """
+
+
+@main.command("import")
+@click.argument("path", type=_Folder())
+@click.option(
+    "--format",
+    "format_name",
+    type=click.Choice(["slowwave", "movielens-100k", "movielens-1m"]),
+    help="Format of the data set; told by its files where they leave no doubt.",
+)
+@click.option("--strict", is_flag=True, help="Refuse the data set when one row is bad.")
+@_with_home
+def import_command(
+    workspace: Workspace,
+    console: Console,
+    path: Path,
+    format_name: str | None,
+    strict: bool,
+) -> None:
+    """Load a data set, the folder PATH.
+
+    Its events go to the log, its items and users to the catalogue.
+
+    The same data again change nothing. Bad rows are left out, counted and listed.
+
+    \b
+    A folder in the format `slowwave` holds, as .csv, .csv.gz or .parquet:
+      interactions  user_id,item_id,event_type,value,timestamp[,session_id,event_id,…]
+      items         item_id[,title][,attribute…]       (may be missing)
+      users         user_id[,attribute…]               (may be missing)
+    Several values in one cell are separated by |. Times carry a zone, or are seconds or
+    milliseconds since 1970. Other columns of interactions become properties of the event.
+
+    \b
+    Examples:
+      slowwave import my-data/
+      slowwave import ml-1m/ --strict
+    """
+    from pipelines.importing import import_path
+
+    report = import_path(
+        workspace, path, format=format_name, strict=strict, now_ms=_now_ms(), console=console
+    )
+    console.result(report.as_json())
+
+
+@main.command()
+@_until
+@_seed
+@_with_home
+def train(workspace: Workspace, console: Console, until_ms: int | None, seed: int) -> None:
+    """Train a model from scratch on the log, and publish it.
+
+    \b
+    Examples:
+      slowwave train
+      slowwave train --until 1998-04-01T00:00:00Z --seed 7
+    """
+    from pipelines.train import train as train_model
+
+    console.result(
+        train_model(workspace, until_ms=until_ms, seed=seed, now_ms=_now_ms(), console=console)
+    )
+
+
+@main.command()
+@_until
+@_seed
+@click.option("--dry-run", is_flag=True, help="Judge the candidate and publish nothing.")
+@_with_home
+def consolidate(
+    workspace: Workspace,
+    console: Console,
+    until_ms: int | None,
+    seed: int,
+    dry_run: bool,
+) -> None:
+    """Teach the served model what has happened since.
+
+    This is the nightly job: it trains a candidate further on the log and judges it.
+
+    Publishes the candidate when it passes every gate; otherwise the served model stays
+    and the exit code is 3.
+
+    \b
+    Examples:
+      slowwave consolidate
+      slowwave consolidate --dry-run --json
+    """
+    from pipelines.consolidate import consolidate as consolidate_model
+
+    result = consolidate_model(
+        workspace,
+        until_ms=until_ms,
+        dry_run=dry_run,
+        seed=seed,
+        now_ms=_now_ms(),
+        console=console,
+    )
+    console.result(result)
+    if result["verdict"] == "refused":
+        sys.exit(EXIT_REFUSED)
+
+
+@main.command()
+@click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65_535),
+    help="Port to listen on; 0 takes a free one.  [default: 8000]",
+)
+@click.option(
+    "--workers", type=click.IntRange(1, 64), help="Number of serving processes.  [default: 1]"
+)
+@_with_home
+def serve(workspace: Workspace, console: Console, **options: str | int | None) -> None:
+    """Start the service.
+
+    It asks for API keys, which `slowwave keys create` makes; SLOWWAVE_AUTH=off does without.
+    What is not given here is taken from SLOWWAVE_HOST and so on, or from slowwave.toml.
+
+    \b
+    Examples:
+      slowwave serve
+      slowwave serve --host 0.0.0.0 --port 80 --workers 4
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    arguments = [part for name, value in given.items() for part in (f"--{name}", str(value))]
+    console.result({"home": str(workspace.home), **given})
+    sys.stdout.flush()
+    # The service is a process of its own: this one is replaced, so signals reach it directly.
+    os.execve(  # noqa: S606 (no shell is meant)
+        sys.executable,
+        [sys.executable, "-m", "service", *arguments],
+        {**os.environ, "SLOWWAVE_HOME": str(workspace.home)},
+    )
+
+
+@main.group()
+def models() -> None:
+    """Look at the published models and roll back."""
+
+
+@models.command("list")
+@_with_home
+def models_list(workspace: Workspace, console: Console) -> None:
+    """List the published versions, oldest first; an arrow marks the served one."""
+    from pipelines.models import show_all
+
+    console.result(show_all(workspace, console=console))
+
+
+@models.command("show")
+@click.argument("version", required=False)
+@_with_home
+def models_show(workspace: Workspace, console: Console, version: str | None) -> None:
+    """Show the manifest of VERSION, by default the served one, and verify its files."""
+    from pipelines.models import show
+
+    console.result(show(workspace, version=version, console=console))
+
+
+@models.command("rollback")
+@click.argument("version", required=False)
+@_with_home
+def models_rollback(workspace: Workspace, console: Console, version: str | None) -> None:
+    """Serve VERSION again, by default the one published before the current one.
+
+    Running services follow within a second or so.
+    """
+    from pipelines.models import rollback
+
+    console.result(rollback(workspace, version=version, console=console))
+
+
+@main.group()
+def keys() -> None:
+    """Make, list and revoke API keys."""
+
+
+@keys.command("create")
+@click.argument("name")
+@click.option(
+    "--scope",
+    "scopes",
+    type=click.Choice(["read", "write", "admin"]),
+    multiple=True,
+    default=("read",),
+    show_default=True,
+    help="What the key may do; give it several times for several.",
+)
+@_with_home
+def keys_create(workspace: Workspace, console: Console, name: str, scopes: tuple[str, ...]) -> None:
+    """Make a key for NAME and show it, this once; only its hash is stored.
+
+    \b
+    Example:
+      slowwave keys create web-shop --scope read --scope write
+    """
+    from pipelines.keys import create
+
+    console.result(
+        create(workspace, name=name, scopes=frozenset(scopes), now_ms=_now_ms(), console=console)
+    )
+
+
+@keys.command("list")
+@_with_home
+def keys_list(workspace: Workspace, console: Console) -> None:
+    """List the keys: their ids, names and scopes."""
+    from pipelines.keys import show_all
+
+    console.result(show_all(workspace, console=console))
+
+
+@keys.command("revoke")
+@click.argument("key_id")
+@_with_home
+def keys_revoke(workspace: Workspace, console: Console, key_id: str) -> None:
+    """Forget the key with the id KEY_ID, as `slowwave keys list` shows it."""
+    from pipelines.keys import revoke
+
+    console.result(revoke(workspace, key_id=key_id, console=console))
+
+
+@main.command()
+@click.option("--data", type=_Folder(exists=True), help="Folder with MovieLens-100K.")
+@click.option(
+    "--serve/--no-serve",
+    "stays",
+    default=True,
+    show_default=True,
+    help="Keep the service running, or stop after the sample recommendations.",
+)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65_535),
+    default=8000,
+    show_default=True,
+    help="Port of the service; 0 takes a free one.",
+)
+@_with_home
+def demo(
+    workspace: Workspace,
+    console: Console,
+    data: Path | None,
+    stays: bool,
+    port: int,
+) -> None:
+    """Show the whole path on MovieLens-100K.
+
+    Fetches it, imports, trains, serves, recommends, rates films and recommends again.
+
+    \b
+    Examples:
+      slowwave demo
+      slowwave demo --no-serve --json
+      slowwave demo --data ~/ml-100k --port 8080
+    """
+    from pipelines.demo import demo as run_demo
+
+    console.result(
+        run_demo(home=workspace.home, data=data, serve=stays, port=port, console=console)
+    )
+
+
+@main.command()
+@click.argument(
+    "what",
+    type=click.Choice(["all", "serve", "events", "train", "consolidate"]),
+    default="all",
+)
+@_with_home
+def bench(workspace: Workspace, console: Console, what: str) -> None:
+    """Measure speed and size against baselines.
+
+    Every figure is a ratio to a baseline that is measured in the same run.
+
+    Uses the workspace where it has a model, and makes one of its own otherwise.
+
+    \b
+    Examples:
+      slowwave bench
+      slowwave bench serve --json
+    """
+    from pipelines.benchmark import bench as run_bench
+
+    has_model = (workspace.models / "CURRENT").exists()
+    console.result(run_bench(workspace if has_model else None, what=what, console=console))

@@ -1,0 +1,1 @@
+"""The HTTP service: it answers, takes events and swaps models; it never trains."""

@@ -1,0 +1,119 @@
+"""What a refused request is told: `{detail, code, request_id}`, and never more."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails, to_json
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+
+class ErrorOut(BaseModel):
+    """The body of every answer that is not a success."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "detail": "n: Input should be less than or equal to 500",
+                    "code": "invalid_n",
+                    "request_id": "5f0c6e0b9a1d4e7f8a2b3c4d5e6f7081",
+                }
+            ]
+        }
+    )
+
+    detail: str = Field(description="What was expected and what came, in plain English.")
+    code: str = Field(description="Machine-readable reason, stable across releases.")
+    request_id: str = Field(description="The request's id, as in the X-Request-ID header.")
+
+
+class ApiError(HTTPException):
+    """A request that is refused on purpose.
+
+    Attributes:
+      code: Machine-readable reason.
+    """
+
+    def __init__(
+        self, status: int, code: str, detail: str, *, retry_after_s: int | None = None
+    ) -> None:
+        headers = None if retry_after_s is None else {"Retry-After": str(retry_after_s)}
+        super().__init__(status, detail, headers)
+        self.code = code
+
+
+_MEANING: Final[Mapping[int, str]] = {
+    401: "No API key, or one that is not known.",
+    403: "The API key lacks the scope this call needs.",
+    404: "What was named does not exist.",
+    413: "The body is larger than the limit.",
+    422: "The request is not what was expected; nothing was changed.",
+    503: "Not ready: no model is published, or the event log cannot be used now.",
+}
+
+
+def declared(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The OpenAPI declaration of the errors a call may answer with."""
+    answers: dict[int | str, dict[str, Any]] = {}
+    for status in statuses:
+        answers[status] = {"model": ErrorOut, "description": _MEANING[status]}
+    if 503 in answers:
+        answers[503]["headers"] = {
+            "Retry-After": {
+                "description": "Seconds to wait before trying again.",
+                "schema": {"type": "integer"},
+            }
+        }
+    return answers
+
+
+def error_response(
+    status: int,
+    code: str,
+    detail: str,
+    request_id: str,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """An answer with the error body."""
+    body = to_json({"detail": detail, "code": code, "request_id": request_id})
+    return Response(body, status, headers, "application/json")
+
+
+def explained(error: ErrorDetails, *, whole: str = "body") -> tuple[str, str]:
+    """The code and the plain text of one thing that validation found wrong.
+
+    What the client sent is not repeated, except for the shortened name of a field.
+
+    Args:
+      error: The thing that is wrong, as pydantic reports it.
+      whole: What to call the thing that was checked, where no field of it is at fault.
+    """
+    loc, kind = error["loc"], error["type"]
+    field = str(loc[0]) if loc else whole
+    if kind == "extra_forbidden":
+        return "unknown_field", f"{shortened(str(loc[-1]))!r} is not a field of this call"
+    if kind == "missing":
+        return f"missing_{field}", f"{field} is required"
+    if kind == "json_invalid":
+        return "invalid_json", "the body is not valid JSON"
+    where = ".".join(shortened(str(part)) for part in loc) or whole
+    if kind == "string_pattern_mismatch":
+        return f"invalid_{field}", f"{where}: must not contain control characters"
+    code = kind if kind in _OWN_CODES else f"invalid_{field}"
+    return code, f"{where}: {error['msg']}"
+
+
+_OWN_CODES: Final = frozenset({"timestamp_naive", "timestamp_in_future", "timestamp_too_old"})
+
+
+def refusal(error: ValidationError) -> ApiError:
+    """A 422 for the first thing that is wrong."""
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    return ApiError(422, *explained(first))
+
+
+def shortened(text: str, limit: int = 60) -> str:
+    """Text of at most `limit` characters and an ellipsis."""
+    return text if len(text) <= limit else text[:limit] + "…"

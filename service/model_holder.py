@@ -1,0 +1,192 @@
+"""The model that serves, and its replacement between two requests.
+
+A thread looks at what the registry calls current. A new version is verified, loaded and
+warmed there, on a log connection of its own, while the old version serves; then the event
+loop takes it over with one assignment.
+"""
+
+import asyncio
+import contextlib
+import logging
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from model.errors import LogUnavailableError, SlowwaveError
+from model.recommender import Query, Recommender
+from model.storage.event_log import EventLog, open_log
+from model.storage.registry import Registry
+from model.workspace import Config
+from service.settings import Settings
+from service.telemetry import Metrics
+
+logger = logging.getLogger(__name__)
+
+_WARMING_QUERIES: Final = 20
+_RETRY_S: Final = 30.0
+_FOLLOW_S: Final = 0.05
+# While a model loads beside the serving thread, Python hands over this often
+# instead of every 5 ms, so that requests wait less.
+_SWITCH_S: Final = 0.0005
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """A model version in service.
+
+    Attributes:
+      manifest: What its bundle says of it.
+      log: The recommender's own connection to the log.
+    """
+
+    recommender: Recommender
+    manifest: Mapping[str, Any]
+    log: EventLog
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A published version that could not be taken into service."""
+
+    version: str
+    code: str
+    detail: str
+
+
+class ModelHolder:
+    """Keeps the registry's current version in service.
+
+    Attributes:
+      serving: What answers requests; None until a model is published. Only the event
+        loop's thread reads and replaces it.
+      refused: The current version, where it could not be loaded.
+    """
+
+    def __init__(self, settings: Settings, config: Config, metrics: Metrics) -> None:
+        self.serving: Serving | None = None
+        self.refused: Refused | None = None
+        self._settings = settings
+        self._config = config
+        self._metrics = metrics
+        self._registry = Registry(settings.workspace.models)
+        self._handed_over: str | None = None
+        self._refused_s = 0.0
+        self._stopping = threading.Event()
+        self._watcher: threading.Thread | None = None
+
+    @property
+    def version(self) -> str | None:
+        """The version that serves."""
+        return None if self.serving is None else self.serving.recommender.version
+
+    async def start(self) -> None:
+        """Loads the current version, where there is one, and begins to watch for others."""
+        loop = asyncio.get_running_loop()
+        await asyncio.to_thread(self._look, loop)
+        # The first version was handed over by a callback, which this lets run.
+        await asyncio.sleep(0)
+        self._watcher = threading.Thread(
+            target=self._watch, args=(loop,), name="model-watcher", daemon=True
+        )
+        self._watcher.start()
+
+    async def stop(self) -> None:
+        """Ends the watching and closes the log."""
+        self._stopping.set()
+        if self._watcher is not None:
+            await asyncio.to_thread(self._watcher.join)
+        await asyncio.sleep(0)
+        if self.serving is not None:
+            self.serving.log.close()
+            self.serving = None
+
+    async def follow(self) -> None:
+        """Keeps the memory current while no request does, so that the next one need not wait."""
+        while True:
+            await asyncio.sleep(_FOLLOW_S)
+            if self.serving is None:
+                continue
+            # Requests say so themselves when the log cannot be read.
+            with contextlib.suppress(LogUnavailableError):
+                self._metrics.memory_as_of.set(self.serving.recommender.catch_up())
+
+    def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
+        while not self._stopping.wait(self._settings.model_poll_s):
+            self._look(loop)
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Loads the current version unless it serves already or was refused a moment ago."""
+        version = "CURRENT"
+        try:
+            current = self._registry.current()
+            if current is None:
+                return
+            version = current
+            if version == self._handed_over:
+                self.refused = None
+            elif self._is_due(version):
+                fresh = self._load(version)
+                self._handed_over = version
+                loop.call_soon_threadsafe(self._take_over, fresh)
+        except Exception as error:  # noqa: BLE001 (whatever is wrong with it, the old one serves)
+            self._refuse(version, error)
+
+    def _is_due(self, version: str) -> bool:
+        refused = self.refused
+        return (
+            refused is None
+            or refused.version != version
+            or time.monotonic() >= self._refused_s + _RETRY_S
+        )
+
+    def _load(self, version: str) -> Serving:
+        started = time.perf_counter()
+        folder = self._registry.open(version)
+        manifest = self._registry.manifest(version)
+        log = open_log(self._settings.workspace.log_path)
+        switch_s = sys.getswitchinterval()
+        sys.setswitchinterval(_SWITCH_S)
+        try:
+            recommender = Recommender.open(
+                folder, manifest, log, self._config.events, self._config.memory
+            )
+            _warm(recommender)
+        except BaseException:
+            log.close()
+            raise
+        finally:
+            sys.setswitchinterval(switch_s)
+        fields = {"version": version, "seconds": round(time.perf_counter() - started, 3)}
+        logger.info("model loaded", extra={"fields": fields})
+        return Serving(recommender, manifest, log)
+
+    def _take_over(self, fresh: Serving) -> None:
+        replaced, self.serving = self.serving, fresh
+        self.refused = None
+        if replaced is not None:
+            self._metrics.model_serving.labels(replaced.recommender.version).set(0)
+            replaced.log.close()
+        self._metrics.model_serving.labels(fresh.recommender.version).set(1)
+        self._metrics.model_swaps.inc()
+
+    def _refuse(self, version: str, error: Exception) -> None:
+        code = error.code if isinstance(error, SlowwaveError) else "load_failed"
+        detail = str(error) if isinstance(error, SlowwaveError) else type(error).__name__
+        refused = Refused(version, code, detail)
+        self._refused_s = time.monotonic()
+        if refused == self.refused:
+            return
+        self.refused = refused
+        self._metrics.model_failures.labels(code).inc()
+        fields = {"version": version, "code": code, "detail": detail}
+        logger.error("model refused", exc_info=error, extra={"fields": fields})
+
+
+def _warm(recommender: Recommender) -> None:
+    """The first answers of a process are slow: pages are read, caches are empty."""
+    now_ms = time.time_ns() // 1_000_000
+    for _ in range(_WARMING_QUERIES):
+        recommender.recommend(Query(now_ms=now_ms))

@@ -1,0 +1,147 @@
+"""Joint training: parity, determinism, learning, and what each half does."""
+
+import numpy as np
+import pytest
+
+from model.errors import BadInputError, ParityError
+from model.slow.bootstrap import train_from_scratch
+from model.slow.bundle import Bundle
+from model.slow.config import SlowConfig
+from model.slow.evaluation import evaluate
+from model.slow.scorer import SlowScorer
+from model.slow.training import Plan, check_parity, fit, training_batch
+from model.slow.wide_deep import WideDeep
+from tests.tiny_model import CONFIG, tiny_model, tiny_world_columns
+from tests.worlds import SCHEMA
+
+pytestmark = pytest.mark.tf
+
+
+@pytest.fixture(scope="module")
+def model():
+    return tiny_model()
+
+
+@pytest.fixture(scope="module")
+def trained():
+    columns, metadata = tiny_world_columns()
+    return train_from_scratch(columns, metadata, SCHEMA, CONFIG, seed=3)
+
+
+def test_the_numpy_scorer_equals_tensorflow(model):
+    assert check_parity(model.bundle, model.examples, np.arange(0, 1200, 5)) <= 1e-5
+
+
+def test_the_trained_bundle_passes_parity(trained):
+    assert check_parity(trained.bundle, trained.examples, np.arange(1200)) <= 1e-5
+
+
+def test_a_bundle_whose_item_vectors_are_stale_fails_parity(model):
+    stale = dict(model.bundle.parameters)
+    stale["item_vectors"] = stale["item_vectors"] + np.float32(1e-3)
+    broken = Bundle(model.bundle.space, stale, model.bundle.calibration)
+    with pytest.raises(ParityError, match="must equal TensorFlow within 1e-05"):
+        check_parity(broken, model.examples, np.arange(50))
+
+
+def test_a_bundle_with_a_number_missing_fails_parity(model):
+    broken = dict(model.bundle.parameters)
+    broken["item_bias"] = np.full_like(broken["item_bias"], np.nan)
+    with pytest.raises(ParityError):
+        check_parity(Bundle(model.bundle.space, broken, None), model.examples, np.arange(50))
+
+
+def test_the_loss_equals_the_formula_worked_out_by_hand(model):
+    parameters = model.bundle.parameters
+    config = SlowConfig(**{**vars(CONFIG), "outcome_weight": 0.5})
+    which = np.arange(100, 140)
+    batch = training_batch(model.examples, which, parameters["wide_indptr"])
+    loss = float(WideDeep(parameters, config).compute_loss(batch, training=False))
+    scorer = SlowScorer(model.bundle)
+    slow = scorer.score(model.examples.queries(which))
+    scores = (slow.wide + slow.deep + scorer.bias)[:, 1:].astype(float)
+    log_softmax = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
+    item, success = model.examples.item[which], model.examples.success[which]
+    retrieval = -np.mean([log_softmax[n, item[n] - 1] for n in np.flatnonzero(success)])
+    z = scorer.outcome_logits(slow.hidden, scorer.vectors, item[:, None])[:, 0].astype(float)
+    outcome = np.mean(np.logaddexp(0, z) - success * z)
+    assert loss == pytest.approx(retrieval + 0.5 * outcome, rel=1e-5)
+
+
+def test_training_learns_the_two_tastes(trained, model):
+    tail = np.arange(1080, 1200)
+    before = evaluate(model.bundle, model.examples, tail).ndcg.mean()
+    assert trained.metrics["ndcg@10"] > before + 0.1
+    assert trained.metrics["auc"] > 0.75
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not(trained):
+    columns, metadata = tiny_world_columns()
+    again = train_from_scratch(columns, metadata, SCHEMA, CONFIG, seed=3)
+    other = train_from_scratch(columns, metadata, SCHEMA, CONFIG, seed=4)
+    for name, array in trained.bundle.parameters.items():
+        np.testing.assert_array_equal(array, again.bundle.parameters[name], err_msg=name)
+    vectors = trained.bundle.parameters["item_vectors"]
+    assert not np.array_equal(vectors, other.bundle.parameters["item_vectors"])
+
+
+def test_both_halves_move_in_one_step(model):
+    parameters = dict(model.bundle.parameters)
+    parameters["wide_weights"] = np.zeros_like(parameters["wide_weights"])
+    fitted = fit(parameters, model.examples, np.arange(640), CONFIG, Plan(seed=0, epochs=1))
+    for name in (
+        "wide_weights",
+        "item_embedding",
+        "hidden_kernel",
+        "outcome_kernel",
+        "liked_decay",
+    ):
+        assert np.abs(fitted.parameters[name] - parameters[name]).max() > 1e-5, name
+
+
+def test_more_l1_leaves_fewer_crosses(model):
+    parameters = dict(model.bundle.parameters)
+    parameters["wide_weights"] = np.zeros_like(parameters["wide_weights"])
+
+    def alive(l1):
+        config = SlowConfig(**{**vars(CONFIG), "wide_l1": l1})
+        plan = Plan(seed=0, epochs=1)
+        fitted = fit(parameters, model.examples, np.arange(1200), config, plan)
+        return int(np.count_nonzero(fitted.parameters["wide_weights"]))
+
+    assert alive(0.0) > alive(0.02) > alive(0.2)
+    assert alive(1e3) == 0
+
+
+def test_early_stopping_keeps_the_best_epoch(model):
+    columns, _ = tiny_world_columns()
+    assert len(columns) == 1200
+    config = SlowConfig(**{**vars(CONFIG), "patience": 2, "deep_learning_rate": 0.05})
+    plan = Plan(seed=0, epochs=12, validation=np.arange(1080, 1200))
+    parameters = dict(model.bundle.parameters)
+    fitted = fit(parameters, model.examples, np.arange(1080), config, plan)
+    best = int(np.argmax(fitted.validation)) + 1
+    assert fitted.epochs == best
+    assert len(fitted.validation) in (best + 2, 12)
+
+
+def test_progress_is_told_after_every_step(model):
+    told = []
+    plan = Plan(seed=0, epochs=2, on_progress=lambda done, total, _: told.append((done, total)))
+    fit(dict(model.bundle.parameters), model.examples, np.arange(130), CONFIG, plan)
+    assert told == [(step, 6) for step in range(1, 7)]
+
+
+def test_too_few_successes_are_refused_with_the_count():
+    columns, metadata = tiny_world_columns()
+    few = columns.take(np.arange(10))
+    with pytest.raises(BadInputError, match=r"at least 20 successes.*got [0-9]+ in 10 events"):
+        train_from_scratch(few, metadata, SCHEMA, CONFIG, seed=0)
+
+
+def test_data_with_successes_alone_trains_without_a_probability():
+    columns, metadata = tiny_world_columns()
+    liked = columns.take(np.flatnonzero(columns.outcome > 0))
+    trained = train_from_scratch(liked, metadata, SCHEMA, CONFIG, seed=0)
+    assert trained.bundle.calibration is None
+    assert "logloss" not in trained.metrics

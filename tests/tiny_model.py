@@ -1,0 +1,75 @@
+"""A small slow model with random weights on the test world, for tests that need no training."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from model.interactions import EventRules, ItemChange, LogRow, UserChange
+from model.slow.bundle import Bundle, Calibration, make_bundle
+from model.slow.config import SlowConfig
+from model.slow.examples import Examples, Metadata, event_columns
+from model.slow.parameters import initial_parameters
+from model.slow.space import admitted, fit_space, success_counts
+from tests.worlds import SCHEMA, metadata, ratings
+
+CONFIG = SlowConfig(
+    dimensions=8,
+    user_dimensions=4,
+    attribute_dimensions=4,
+    hidden=16,
+    history=10,
+    wide_history=5,
+    cross_min_count=3,
+    batch_size=64,
+    max_epochs=6,
+    deep_learning_rate=0.01,
+)
+
+
+class TinyModel(NamedTuple):
+    """The model and the events it knows."""
+
+    bundle: Bundle
+    examples: Examples
+
+
+def tiny_world_columns(seed=0):
+    """The test world's events as columns, and its metadata."""
+    events = ratings(np.random.default_rng(seed))
+    rows = [
+        LogRow(
+            n,
+            0,
+            e.event_id,
+            e.event_type,
+            e.user_id,
+            e.item_id,
+            e.value,
+            e.timestamp_ms,
+            0,
+            None,
+            None,
+        )
+        for n, e in enumerate(events, 1)
+    ]
+    described = metadata()
+    return event_columns(rows, EventRules()), Metadata(
+        {c.item_id: c.attributes for c in described if isinstance(c, ItemChange) and c.attributes},
+        {c.user_id: c.attributes for c in described if isinstance(c, UserChange) and c.attributes},
+    )
+
+
+def tiny_model(seed=0) -> TinyModel:
+    """A model of the test world whose every array is random, cross weights included."""
+    columns, described = tiny_world_columns()
+    space = fit_space(columns, described, SCHEMA, CONFIG)
+    examples = Examples(columns, space, described)
+    everything = np.arange(len(examples))
+    rng = np.random.default_rng(seed)
+    table = admitted(examples, everything, CONFIG)
+    table = table._replace(weights=rng.normal(scale=0.05, size=len(table.items)).astype(np.float32))
+    counts = success_counts(examples, everything)
+    parameters = initial_parameters(space, described.item, counts, table, CONFIG, rng)
+    for name in ("hidden_bias", "query_bias", "outcome_query_bias", "outcome_item_bias"):
+        parameters[name] = rng.normal(scale=0.1, size=parameters[name].shape).astype(np.float32)
+    return TinyModel(make_bundle(space, parameters, Calibration(0.9, 0.1)), examples)
