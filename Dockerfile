@@ -8,7 +8,7 @@ ENV PYTHONDONTWRITEBYTECODE=1 \
     PATH=/opt/slowwave/bin:$PATH \
     SLOWWAVE_HOME=/data
 RUN groupadd --gid 10001 slowwave \
-    && useradd --uid 10001 --gid slowwave --no-create-home --home-dir /data --shell /usr/sbin/nologin slowwave \
+    && useradd --uid 10001 --gid slowwave --no-create-home --home-dir /tmp --shell /usr/sbin/nologin slowwave \
     && mkdir /data \
     && chown slowwave:slowwave /data
 WORKDIR /data

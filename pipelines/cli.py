@@ -1,102 +1,25 @@
 """The command line: `slowwave`."""
 
-import functools
 import os
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, TypeVar, cast
 
 import click
 
-from model.errors import SlowwaveError
 from model.workspace import Workspace
 from pipelines.console import Console
-from pipelines.parsing import timestamp_ms
-
-EXIT_FAILED: Final = 1
-EXIT_BAD_INPUT: Final = 2
-EXIT_REFUSED: Final = 3
-
-_Command = TypeVar("_Command", bound=Callable[..., Any])
-
-
-class _Commands(click.Group):
-    """A group whose errors are one line for people and an exit code for machines."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except SlowwaveError as error:
-            click.echo(f"Error: {error}", err=True)
-            ctx.exit(EXIT_BAD_INPUT)
-        except OSError as error:
-            click.echo(f"Error: {error}", err=True)
-            ctx.exit(EXIT_FAILED)
-
-
-class _Moment(click.ParamType[int]):
-    """A time such as 1998-04-01T00:00:00Z, as milliseconds since 1970."""
-
-    name = "time"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        if isinstance(value, int):
-            return value
-        try:
-            return timestamp_ms(value)
-        except SlowwaveError as error:
-            self.fail(str(error), param, ctx)
-
-
-class _Folder(click.Path):
-    """A folder's path."""
-
-    def __init__(self, *, exists: bool = False) -> None:
-        super().__init__(file_okay=False, exists=exists, path_type=Path)
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
-def _with_home(command: _Command) -> _Command:
-    """Adds the options that every command has: it gets a workspace and a console."""
-
-    @click.option(
-        "--home",
-        type=_Folder(),
-        default=Path("slowwave-data"),
-        envvar="SLOWWAVE_HOME",
-        show_default=True,
-        show_envvar=True,
-        help="Workspace folder.",
-    )
-    @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, last line.")
-    @functools.wraps(command)
-    def wrapped(home: Path, as_json: bool, **options: Any) -> Any:
-        return command(workspace=Workspace(home), console=Console(as_json=as_json), **options)
-
-    return cast("_Command", wrapped)
-
-
-_until = click.option(
-    "--until",
-    "until_ms",
-    type=_Moment(),
-    help="Use events before this time only, such as 1998-04-01T00:00:00Z.",
-)
-_seed = click.option(
-    "--seed",
-    type=click.IntRange(0, 2**32 - 1),
-    default=0,
-    show_default=True,
-    help="The same seed and log give the same model.",
+from pipelines.options import (
+    EXIT_REFUSED,
+    Commands,
+    Folder,
+    now_ms,
+    seed_option,
+    until_option,
+    with_home,
 )
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="slowwave")
 def main() -> None:
     """A recommendation service that remembers at once and learns overnight.
@@ -111,7 +34,7 @@ def main() -> None:
 
 
 @main.command("import")
-@click.argument("path", type=_Folder())
+@click.argument("path", type=Folder())
 @click.option(
     "--format",
     "format_name",
@@ -119,7 +42,7 @@ def main() -> None:
     help="Format of the data set; told by its files where they leave no doubt.",
 )
 @click.option("--strict", is_flag=True, help="Refuse the data set when one row is bad.")
-@_with_home
+@with_home
 def import_command(
     workspace: Workspace,
     console: Console,
@@ -149,15 +72,15 @@ def import_command(
     from pipelines.importing import import_path
 
     report = import_path(
-        workspace, path, format=format_name, strict=strict, now_ms=_now_ms(), console=console
+        workspace, path, format=format_name, strict=strict, now_ms=now_ms(), console=console
     )
     console.result(report.as_json())
 
 
 @main.command()
-@_until
-@_seed
-@_with_home
+@until_option
+@seed_option
+@with_home
 def train(workspace: Workspace, console: Console, until_ms: int | None, seed: int) -> None:
     """Train a model from scratch on the log, and publish it.
 
@@ -169,15 +92,15 @@ def train(workspace: Workspace, console: Console, until_ms: int | None, seed: in
     from pipelines.train import train as train_model
 
     console.result(
-        train_model(workspace, until_ms=until_ms, seed=seed, now_ms=_now_ms(), console=console)
+        train_model(workspace, until_ms=until_ms, seed=seed, now_ms=now_ms(), console=console)
     )
 
 
 @main.command()
-@_until
-@_seed
+@until_option
+@seed_option
 @click.option("--dry-run", is_flag=True, help="Judge the candidate and publish nothing.")
-@_with_home
+@with_home
 def consolidate(
     workspace: Workspace,
     console: Console,
@@ -204,7 +127,7 @@ def consolidate(
         until_ms=until_ms,
         dry_run=dry_run,
         seed=seed,
-        now_ms=_now_ms(),
+        now_ms=now_ms(),
         console=console,
     )
     console.result(result)
@@ -222,7 +145,7 @@ def consolidate(
 @click.option(
     "--workers", type=click.IntRange(1, 64), help="Number of serving processes.  [default: 1]"
 )
-@_with_home
+@with_home
 def serve(workspace: Workspace, console: Console, **options: str | int | None) -> None:
     """Start the service.
 
@@ -252,9 +175,12 @@ def models() -> None:
 
 
 @models.command("list")
-@_with_home
+@with_home
 def models_list(workspace: Workspace, console: Console) -> None:
-    """List the published versions, oldest first; an arrow marks the served one."""
+    """List the published versions, oldest first.
+
+    An arrow marks the served one.
+    """
     from pipelines.models import show_all
 
     console.result(show_all(workspace, console=console))
@@ -262,9 +188,12 @@ def models_list(workspace: Workspace, console: Console) -> None:
 
 @models.command("show")
 @click.argument("version", required=False)
-@_with_home
+@with_home
 def models_show(workspace: Workspace, console: Console, version: str | None) -> None:
-    """Show the manifest of VERSION, by default the served one, and verify its files."""
+    """Verify VERSION and show its manifest.
+
+    By default it is the served version.
+    """
     from pipelines.models import show
 
     console.result(show(workspace, version=version, console=console))
@@ -272,11 +201,12 @@ def models_show(workspace: Workspace, console: Console, version: str | None) -> 
 
 @models.command("rollback")
 @click.argument("version", required=False)
-@_with_home
+@with_home
 def models_rollback(workspace: Workspace, console: Console, version: str | None) -> None:
-    """Serve VERSION again, by default the one published before the current one.
+    """Serve VERSION again.
 
-    Running services follow within a second or so.
+    By default it is the one published before the current one. Running services follow
+    within a second or so.
     """
     from pipelines.models import rollback
 
@@ -299,9 +229,11 @@ def keys() -> None:
     show_default=True,
     help="What the key may do; give it several times for several.",
 )
-@_with_home
+@with_home
 def keys_create(workspace: Workspace, console: Console, name: str, scopes: tuple[str, ...]) -> None:
-    """Make a key for NAME and show it, this once; only its hash is stored.
+    """Make a key for NAME and show it, this once.
+
+    Only its hash is stored. Without --scope it may read.
 
     \b
     Example:
@@ -310,12 +242,12 @@ def keys_create(workspace: Workspace, console: Console, name: str, scopes: tuple
     from pipelines.keys import create
 
     console.result(
-        create(workspace, name=name, scopes=frozenset(scopes), now_ms=_now_ms(), console=console)
+        create(workspace, name=name, scopes=frozenset(scopes), now_ms=now_ms(), console=console)
     )
 
 
 @keys.command("list")
-@_with_home
+@with_home
 def keys_list(workspace: Workspace, console: Console) -> None:
     """List the keys: their ids, names and scopes."""
     from pipelines.keys import show_all
@@ -325,16 +257,19 @@ def keys_list(workspace: Workspace, console: Console) -> None:
 
 @keys.command("revoke")
 @click.argument("key_id")
-@_with_home
+@with_home
 def keys_revoke(workspace: Workspace, console: Console, key_id: str) -> None:
-    """Forget the key with the id KEY_ID, as `slowwave keys list` shows it."""
+    """Forget the key KEY_ID.
+
+    `slowwave keys list` shows the ids.
+    """
     from pipelines.keys import revoke
 
     console.result(revoke(workspace, key_id=key_id, console=console))
 
 
 @main.command()
-@click.option("--data", type=_Folder(exists=True), help="Folder with MovieLens-100K.")
+@click.option("--data", type=Folder(exists=True), help="Folder with MovieLens-100K.")
 @click.option(
     "--serve/--no-serve",
     "stays",
@@ -349,7 +284,7 @@ def keys_revoke(workspace: Workspace, console: Console, key_id: str) -> None:
     show_default=True,
     help="Port of the service; 0 takes a free one.",
 )
-@_with_home
+@with_home
 def demo(
     workspace: Workspace,
     console: Console,
@@ -380,7 +315,7 @@ def demo(
     type=click.Choice(["all", "serve", "events", "train", "consolidate"]),
     default="all",
 )
-@_with_home
+@with_home
 def bench(workspace: Workspace, console: Console, what: str) -> None:
     """Measure speed and size against baselines.
 

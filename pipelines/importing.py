@@ -117,15 +117,14 @@ def import_path(
 
 
 def _refuse(spool: Spool, bad: BadRows, *, strict: bool) -> None:
-    rows = count(bad.total, "bad row")
     if strict and bad.total:
-        raise BadInputError(
-            f"{rows}, so nothing was imported (--strict):\n{bad.text()}", "bad_rows"
-        )
-    if not spool.count(Kind.EVENT):
-        raise BadInputError(
-            f"{rows} and no event left, so nothing was imported:\n{bad.text()}", "bad_rows"
-        )
+        why = "and --strict"
+    elif not spool.count(Kind.EVENT):
+        why = "and no event left"
+    else:
+        return
+    rows = count(bad.total, "bad row")
+    raise BadInputError(f"{rows} {why}, so nothing was imported:\n{bad.text()}", "bad_rows")
 
 
 def _write(

@@ -14,7 +14,7 @@ from model.workspace import Workspace, load_config
 from pipelines.console import Console, count
 from pipelines.readers.formats import open_source
 from pipelines.readers.tables import BadRow, CellType, Row, Source, Table, row_name
-from pipelines.records import EntityRows, EventRows, Record, same_event
+from pipelines.records import EntityRows, EventRows, Record, event_meaning
 from pipelines.spool import Spool
 
 _LISTED: Final = 100
@@ -185,7 +185,7 @@ def compare_with_log(
         for chunk in spool.chunks(Kind.EVENT):
             for line, record in chunk:
                 known = log.event(record.key)
-                if known and not same_event(event_of(known), data.events.event(record)):
+                if known and event_meaning(event_of(known)) != record.meaning:
                     clashes.append(record.key)
                     bad.add([_duplicate(name, Kind.EVENT, line, record.key)])
             bar.advance(len(chunk))

@@ -32,11 +32,13 @@ class Record(NamedTuple):
     Attributes:
       key: Its id: of the event, the item or the user.
       at_ms: When it happened; 0 for items and users.
-      text: The rest of it as JSON.
+      meaning: Digest of its content, alike for `3` and `3.0`.
+      text: The content as JSON.
     """
 
     key: str
     at_ms: int
+    meaning: str
     text: str
 
 
@@ -86,7 +88,7 @@ class EventRows:
         at_ms = event_time_ms(self._text(cells, "timestamp"), self._now_ms)
         value = self._text(cells, "value").strip()
         properties = {name: cell for at, name in self._extra if (cell := cells[at])}
-        fields = [
+        known = [
             event_type,
             at_ms,
             self._id(cells, "user_id"),
@@ -96,14 +98,14 @@ class EventRows:
             self._id(cells, "request_id"),
             self._shown_items(cells),
             self._id(cells, "retracts"),
-            properties,
         ]
-        _check_complete(fields)
+        _check_complete(known)
         event_id = self._id(cells, "event_id")
         for name, cell in properties.items():
             self._properties.see(name, cell)
-        text = json.dumps(fields)
-        return Record(event_id or _content_id(_identity(fields, text)), at_ms, text)
+        text = json.dumps([*known, properties])
+        meaning = _meaning(known, properties, text)
+        return Record(event_id or f"row-{meaning}", at_ms, meaning, text)
 
     def event(self, record: Record) -> Event:
         """The event of a record; every row has to be recorded before."""
@@ -141,14 +143,9 @@ class EventRows:
         return [identifier("shown_items", part) for part in text.split("|")] if text else []
 
 
-def same_event(one: Event, other: Event) -> bool:
-    """Whether two events with one id say the same."""
-    first, second = _fields_of(one), _fields_of(other)
-    return _identity(first, json.dumps(first)) == _identity(second, json.dumps(second))
-
-
-def _fields_of(event: Event) -> list[Any]:
-    return [
+def event_meaning(event: Event) -> str:
+    """What `Record.meaning` is for the row of this event."""
+    known = [
         event.event_type,
         event.timestamp_ms,
         event.user_id,
@@ -158,28 +155,20 @@ def _fields_of(event: Event) -> list[Any]:
         event.request_id,
         event.shown_items,
         event.retracts,
-        dict(event.properties),
     ]
+    return _meaning(known, event.properties, json.dumps([*known, {}]))
 
 
-def _identity(fields: list[Any], text: str) -> str:
-    """What tells an event from any other; `text` is the JSON of its fields.
-
-    Properties count by their meaning: whether 3 is a number depends on the other rows,
-    and a row must stay the same event when its file has grown.
-    """
-    *known, properties = fields
-    if not properties:
-        return text
-    return json.dumps([*known, {name: canonical(properties[name]) for name in sorted(properties)}])
+def _meaning(known: list[Any], cells: Attributes, text: str) -> str:
+    # Cells count by their canonical text: whether 3 is a number depends on the other rows,
+    # and a row must stay the same event when its file has grown.
+    if cells:
+        text = json.dumps([*known, {name: canonical(cells[name]) for name in sorted(cells)}])
+    return blake2b(text.encode(), digest_size=16).hexdigest()
 
 
-def _content_id(identity: str) -> str:
-    return "row-" + blake2b(identity.encode(), digest_size=16).hexdigest()
-
-
-def _check_complete(fields: list[Any]) -> None:
-    event_type, _, user_id, item_id, value, session_id, _, shown_items, retracts, _ = fields
+def _check_complete(known: list[Any]) -> None:
+    event_type, _, user_id, item_id, value, session_id, _, shown_items, retracts = known
     if user_id is None and session_id is None:
         raise BadInputError("user_id is missing, and so is session_id", "missing_user_id")
     if retracts is not None:
@@ -236,7 +225,9 @@ class EntityRows:
         cells = {name: cell for at, name in self._extra if (cell := row.cells[at])}
         for name, cell in cells.items():
             self._cells.see(name, cell)
-        return Record(key, 0, json.dumps([cells, self._state(row.cells)]))
+        state = self._state(row.cells)
+        text = json.dumps([state, cells])
+        return Record(key, 0, _meaning([state], cells, text), text)
 
     def item(self, record: Record, present: ItemChange | None) -> ItemChange:
         """The item of a record; every row has to be recorded before.
@@ -245,13 +236,13 @@ class EntityRows:
           record: What the file says.
           present: The item as it stands; what the file has no column for stays.
         """
-        cells, state = json.loads(record.text)
+        state, cells = json.loads(record.text)
         base = present or ItemChange(record.key, None)
         return dataclasses.replace(base, attributes=self._values(cells), **state)
 
     def user(self, record: Record) -> UserChange:
         """The user of a record; every row has to be recorded before."""
-        cells, _ = json.loads(record.text)
+        _, cells = json.loads(record.text)
         return UserChange(record.key, self._values(cells))
 
     def _values(self, cells: Mapping[str, str | list[str]]) -> Attributes:

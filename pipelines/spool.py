@@ -37,17 +37,15 @@ class Spool:
         self._database.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         self._database.execute("PRAGMA journal_mode = OFF")
         self._database.execute(
-            "CREATE TABLE records (row INTEGER PRIMARY KEY, kind INTEGER, key TEXT, "
-            "at_ms INTEGER, line INTEGER, text TEXT)"
+            "CREATE TABLE records (row INTEGER PRIMARY KEY, kind INTEGER, line INTEGER, "
+            "key TEXT, at_ms INTEGER, meaning TEXT, text TEXT)"
         )
 
     def add(self, kind: Kind, records: Iterable[tuple[int, Record]]) -> None:
         """Takes records with the lines they stand on, in the order of the file."""
-        rows = ((int(kind), *record, line) for line, record in records)
+        rows = ((int(kind), line, *record) for line, record in records)
         self._database.execute("BEGIN")
-        self._database.executemany(
-            "INSERT INTO records (kind, key, at_ms, text, line) VALUES (?, ?, ?, ?, ?)", rows
-        )
+        self._database.executemany("INSERT INTO records VALUES (NULL, ?, ?, ?, ?, ?, ?)", rows)
         self._database.execute("COMMIT")
 
     def settle(self) -> tuple[list[tuple[Kind, Conflict]], dict[Kind, int]]:
@@ -68,7 +66,7 @@ class Spool:
         run(
             "CREATE TEMP TABLE dropped AS SELECT later.row AS row, later.kind AS kind, "
             "later.key AS key, later.line AS line, first.line AS first_line, "
-            f"later.text != first.text AS differs {later}"
+            f"later.meaning != first.meaning AS differs {later}"
         )
         run("DELETE FROM records WHERE row IN (SELECT row FROM dropped)")
         conflicts = [
@@ -102,11 +100,12 @@ class Spool:
     def chunks(self, kind: Kind) -> Iterator[list[tuple[int, Record]]]:
         """Lines and records in the order of time, then of the file, `CHUNK_ROWS` at a time."""
         cursor = self._database.execute(
-            "SELECT line, key, at_ms, text FROM records WHERE kind = ? ORDER BY at_ms, row",
+            "SELECT line, key, at_ms, meaning, text FROM records WHERE kind = ? "
+            "ORDER BY at_ms, row",
             (int(kind),),
         )
         while rows := cursor.fetchmany(CHUNK_ROWS):
-            yield [(line, Record(key, at_ms, text)) for line, key, at_ms, text in rows]
+            yield [(line, Record(*record)) for line, *record in rows]
 
     def close(self) -> None:
         """Gives the disk space back."""

@@ -26,6 +26,8 @@ class KeyFile:
         self._stamp = _stamp(path)
         self._ring: KeyRing = load_keys(path)
         self._looked_s = time.monotonic()
+        if not self._ring.keys:
+            logger.warning("no API key exists yet: make one with `slowwave keys create`")
 
     def scopes(self, presented: str) -> frozenset[str] | None:
         """What the presented key may do; None when it is not known."""

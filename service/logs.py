@@ -1,6 +1,5 @@
 """JSON lines on standard error; a request never waits for them."""
 
-import json
 import logging
 import sys
 import threading
@@ -8,6 +7,8 @@ import traceback
 from collections import deque
 from datetime import UTC, datetime
 from typing import IO, Any, Final
+
+from pydantic_core import to_json
 
 _FLUSH_S: Final = 0.2
 
@@ -40,7 +41,7 @@ class JsonLines(logging.Handler):
             while self._records:
                 lines.append(json_line(self._records.popleft()))
             if lines:
-                self._stream.write("".join(lines))
+                self._stream.write(b"".join(lines).decode())
                 self._stream.flush()
 
     def close(self) -> None:
@@ -54,7 +55,7 @@ class JsonLines(logging.Handler):
             self.flush()
 
 
-def json_line(record: logging.LogRecord) -> str:
+def json_line(record: logging.LogRecord) -> bytes:
     """A record as one line of JSON; `extra={"fields": {...}}` becomes keys of its own."""
     line: dict[str, Any] = {
         "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
@@ -65,9 +66,11 @@ def json_line(record: logging.LogRecord) -> str:
     line.update(getattr(record, "fields", {}))
     if record.exc_info and record.exc_info[0] is not None:
         line["traceback"] = "".join(traceback.format_exception(*record.exc_info))
-    return json.dumps(line, default=str) + "\n"
+    return to_json(line, fallback=str) + b"\n"
 
 
 def log_to_stderr(level: str) -> None:
     """Sends everything this process logs to standard error as JSON lines."""
+    # Nothing of this is in a line; looking it up would cost more than the rest of a record.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging.basicConfig(level=level.upper(), handlers=[JsonLines()], force=True)

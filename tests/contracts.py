@@ -19,6 +19,7 @@ Opener: TypeAlias = Callable[[], EventLog]
 NOW_MS = 1_700_000_000_000
 
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=8)
+IDS = TEXT.filter(len)
 FEW_IDS = st.sampled_from(["a", "b", "c", 'quo"te', "ünï", "1"])
 ATTRIBUTES = st.dictionaries(
     TEXT,
@@ -33,11 +34,11 @@ ATTRIBUTES = st.dictionaries(
 MOMENTS_MS = st.none() | st.integers(0, 2**53)
 EVENTS = st.builds(
     Event,
-    event_id=st.integers(0, 30).map(str) | TEXT,
+    event_id=st.integers(0, 30).map(str) | IDS,
     event_type=st.sampled_from(["click", "rating"]),
     timestamp_ms=st.integers(0, 2**53),
     user_id=st.none() | FEW_IDS,
-    item_id=st.none() | FEW_IDS | TEXT,
+    item_id=st.none() | FEW_IDS | IDS,
     value=st.none() | st.floats(allow_nan=False, allow_infinity=False),
     session_id=st.none() | TEXT,
     request_id=st.none() | TEXT,
@@ -47,13 +48,13 @@ EVENTS = st.builds(
 )
 ITEM_CHANGES = st.builds(
     ItemChange,
-    item_id=FEW_IDS | TEXT,
+    item_id=FEW_IDS | IDS,
     attributes=ATTRIBUTES,
     hidden=st.booleans(),
     available_from_ms=MOMENTS_MS,
     available_until_ms=MOMENTS_MS,
 ) | st.builds(ItemChange, item_id=FEW_IDS, attributes=st.sampled_from([None, {}]))
-USER_CHANGES = st.builds(UserChange, user_id=FEW_IDS | TEXT, attributes=st.none() | ATTRIBUTES)
+USER_CHANGES = st.builds(UserChange, user_id=FEW_IDS | IDS, attributes=st.none() | ATTRIBUTES)
 ENTRIES = st.lists(EVENTS | ITEM_CHANGES | USER_CHANGES, max_size=25)
 
 # A fresh log is made inside each example, and several back ends may inherit one test.
@@ -226,6 +227,8 @@ class EventLogContract:
             Event("bad", "click", NOW_MS, "u1", "i1", properties={"hour": float("inf")}),
             Event("bad", "click", 2**70, "u1", "i1"),
             Event("bad", "click", NOW_MS, "u\0", "i1"),
+            Event("bad", "click", NOW_MS, "u1", ""),
+            UserChange("", {}),
             Event("b\ud800d", "click", NOW_MS, "u1", "i1"),
             Event("bad", "click", NOW_MS, "u1", "i1", session_id="\ud800"),
         ):

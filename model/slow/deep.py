@@ -111,9 +111,16 @@ class DeepTowers(tf.keras.layers.Layer):
             kept = tf.random.uniform(tf.shape(items)) >= self._config.history_dropout
             present *= tf.cast(kept, tf.float32)
         weights = present * tf.exp(self.p[decay])
-        total = tf.maximum(tf.reduce_sum(weights, axis=1, keepdims=True), 1e-9)
-        gathered = tf.gather(vectors, tf.maximum(items, 0))
-        return tf.reduce_sum(gathered * (weights / total)[:, :, None], axis=1)
+        weights /= tf.maximum(tf.reduce_sum(weights, axis=1, keepdims=True), 1e-9)
+        # as a sparse product: gathering every vector first would move far more memory
+        places = tf.where(weights > 0)
+        columns = tf.cast(tf.gather_nd(items, places), tf.int64)
+        pooling = tf.SparseTensor(
+            tf.stack([places[:, 0], columns], axis=1),
+            tf.gather_nd(weights, places),
+            (tf.shape(items, tf.int64)[0], self._n_items),
+        )
+        return tf.sparse.sparse_dense_matmul(pooling, vectors)
 
     @staticmethod
     def _sum_present(table: Any, numbers: Any) -> Any:

@@ -22,7 +22,7 @@ from model.interactions import (
     Outcome,
     actor_of,
 )
-from model.slow.features import HOUR, PADDING, FeatureSpace, QueryBatch, padded
+from model.slow.features import CONTEXT, HOUR, PADDING, FeatureSpace, QueryBatch, padded
 from model.slow.vocabulary import UNKNOWN, Vocabulary
 
 _HOUR_MS = 3_600_000
@@ -177,7 +177,7 @@ class Examples:
         self._user = np.where(columns.signed_in, known, UNKNOWN)[order].astype(np.int32)
         self._actor = actor
         self._user_slots = padded(
-            [[], *(_user_slots(space, metadata.user(term)) for term in actors.terms)]
+            [[], *(space.user_slots(metadata.user(term)) for term in actors.terms)]
         )
         self._context_slots = _context_slots(space, columns, order)
         self._index_histories(actor, failure)
@@ -262,27 +262,16 @@ class _Subsequence:
         return np.where(inside, self._items[np.where(inside, at, 0)], PADDING).astype(np.int32)
 
 
-def _user_slots(space: FeatureSpace, attributes: Attributes) -> list[int]:
-    """The leading part of `FeatureSpace.query_slots`: what does not change with the moment."""
-    slots = space.query_attributes
-    return [
-        offset + number
-        for encoder, offset in zip(slots.encoders, slots.offsets, strict=False)
-        if encoder.name.startswith("user.")
-        for number in encoder.numbers(attributes.get(encoder.name.removeprefix("user.")))
-    ]
-
-
 def _context_slots(
     space: FeatureSpace, columns: EventColumns, order: NDArray[np.intp]
 ) -> NDArray[np.int32]:
-    """[events, slots] the rest of `FeatureSpace.query_slots`, for all events at once."""
+    """[events, slots] `FeatureSpace.context_slots` of all events at once."""
     slots = space.query_attributes
     blocks: list[NDArray[np.int32]] = [np.empty((len(order), 0), np.int32)]
     for encoder, offset in zip(slots.encoders, slots.offsets, strict=False):
-        prefix, _, name = encoder.name.partition(".")
-        if prefix != "context":
+        if not encoder.name.startswith(CONTEXT):
             continue
+        name = encoder.name.removeprefix(CONTEXT)
         if name == HOUR:
             hours = columns.timestamp_ms[order] // _HOUR_MS % 24
             blocks.append((offset + 1 + hours).astype(np.int32)[:, None])

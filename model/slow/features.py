@@ -18,6 +18,8 @@ from model.slow.vocabulary import UNKNOWN, Vocabulary
 
 PADDING: Final = -1
 HOUR: Final = "hour"
+USER: Final = "user."
+CONTEXT: Final = "context."
 _HOUR_MS: Final = 3_600_000
 
 
@@ -112,12 +114,18 @@ class AttributeSpace:
         """Rows of the joint table."""
         return int(self.offsets[-1])
 
-    def slots(self, attributes: Attributes) -> list[int]:
-        """Joint numbers of every attribute's values; a missing one gives its unknown."""
+    def slots(self, attributes: Attributes, prefix: str = "") -> list[int]:
+        """Joint numbers of the values of every attribute whose name begins with `prefix`.
+
+        Args:
+          attributes: Values by name, the prefix left off; a missing one gives its unknown.
+          prefix: Chooses the attributes; all of them by default.
+        """
         return [
             offset + number
             for encoder, offset in zip(self.encoders, self.offsets, strict=False)
-            for number in encoder.numbers(attributes.get(encoder.name))
+            if encoder.name.startswith(prefix)
+            for number in encoder.numbers(attributes.get(encoder.name[len(prefix) :]))
         ]
 
     def words(self, slot: int) -> str:
@@ -163,12 +171,13 @@ class FeatureSpace:
         """Rows of the cross table: liked, disliked and last items, then query attributes."""
         return 3 * self.items.size + self.query_attributes.size
 
-    def query_slots(self, user: Attributes, context: Attributes, now_ms: int) -> list[int]:
-        """Joint numbers of a user's attributes and the moment's."""
-        merged: dict[str, AttributeValue] = {f"user.{name}": v for name, v in user.items()}
-        merged[f"context.{HOUR}"] = hour_name(now_ms)
-        merged.update((f"context.{name}", v) for name, v in context.items())
-        return self.query_attributes.slots(merged)
+    def user_slots(self, user: Attributes) -> list[int]:
+        """Joint numbers of a user's attributes, the leading part of `QueryBatch.attributes`."""
+        return self.query_attributes.slots(user, USER)
+
+    def context_slots(self, context: Attributes, now_ms: int) -> list[int]:
+        """Joint numbers of a moment's attributes, the rest of `QueryBatch.attributes`."""
+        return self.query_attributes.slots({**context, HOUR: hour_name(now_ms)}, CONTEXT)
 
     def wide_rows(self, batch: QueryBatch) -> NDArray[np.int32]:
         """Rows of the cross table that each request activates.
@@ -280,10 +289,10 @@ def fit_spaces(
         ]
 
     hours = [hour_name(hour * _HOUR_MS) for hour in range(24)]
-    hour = AttributeEncoder(f"context.{HOUR}", AttributeType.CATEGORY, Vocabulary(hours))
+    hour = AttributeEncoder(CONTEXT + HOUR, AttributeType.CATEGORY, Vocabulary(hours))
     query = [
-        *encoders(schema.user, users, "user."),
-        *encoders({n: t for n, t in schema.context.items() if n != HOUR}, contexts, "context."),
+        *encoders(schema.user, users, USER),
+        *encoders({n: t for n, t in schema.context.items() if n != HOUR}, contexts, CONTEXT),
         hour,
     ]
     return AttributeSpace(encoders(schema.item, items, "")), AttributeSpace(query)

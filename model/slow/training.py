@@ -179,12 +179,14 @@ def query_arrays(
 ) -> dict[str, Any]:
     """The query side of a batch, with the crosses that the rows in `ranked` touch."""
     rows = examples.space.wide_rows(queries)[ranked]
-    positions, slot = entries(indptr, rows)
+    # in order of the rows, so that the gradient walks through the table and not across it
+    order = np.argsort(rows, axis=None, kind="stable")
+    positions, place = entries(indptr, rows.ravel()[order][:, None])
     return {
         **queries._asdict(),
         "ranked": ranked.astype(np.int64),
         "positions": positions,
-        "example": slot // rows.shape[1],
+        "example": order[place] // rows.shape[1],
     }
 
 

@@ -95,7 +95,7 @@ class EventLog(Protocol):
         """Rows after `after_seq`, up to and with `through_seq`, at most `limit`, in order."""
 
     def actor_rows(self, actor: str, through_seq: int) -> list[LogRow]:
-        """The events of an actor, as `actor_of` names it, up to and with `through_seq`, in order."""
+        """The events of whom `actor_of` calls `actor`, up to and with `through_seq`, in order."""
 
     def event(self, event_id: str) -> LogRow | None:
         """The event of this id, or None."""

@@ -41,8 +41,8 @@ def encode(entry: Entry, received_ms: int) -> LogRow:
     """The row that stores an entry, with seq 0 until the log gives it a place.
 
     Raises:
-      BadInputError: If a number is not finite, an id holds a NUL character or an
-        attribute is not one of the types of `AttributeValue`.
+      BadInputError: If a number is not finite, an id is empty or holds a NUL character, or
+        an attribute is not one of the types of `AttributeValue`.
     """
     try:
         row = _encode(entry, received_ms)
@@ -52,8 +52,9 @@ def encode(entry: Entry, received_ms: int) -> LogRow:
             f"{error}"
         ) from error
     # SQLite's JSON functions, which look ids up, stop reading at a NUL.
-    if "\0" in f"{row.event_id}{row.user_id}{row.item_id}":
-        raise BadInputError("ids must not contain NUL characters")
+    ids = (row.event_id, row.user_id, row.item_id)
+    if "" in ids or "\0" in f"{ids[0]}{ids[1]}{ids[2]}":
+        raise BadInputError(f"ids must not be empty or hold NUL characters, got {ids}")
     return row
 
 

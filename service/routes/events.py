@@ -11,6 +11,7 @@ from model.storage.event_log import Appended
 from service.acceptance import Rejection, accept
 from service.auth import may_write
 from service.dependencies import Services, clock_ms, services
+from service.direct_route import DirectRoute
 from service.errors import ApiError, declared, shortened
 from service.event_writer import QueueFullError
 from service.schemas import MAX_BATCH, EventsOut
@@ -82,7 +83,7 @@ _DECLARED: Final[dict[str, Any]] = {
     },
 }
 
-router = APIRouter(tags=["events"], dependencies=[Depends(may_write)])
+router = APIRouter(tags=["events"], dependencies=[Depends(may_write)], route_class=DirectRoute)
 
 
 @router.post("/events", operation_id="take_events", summary="One event or up to 1,000", **_DECLARED)

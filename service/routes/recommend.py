@@ -14,6 +14,7 @@ from model.recommender import Recommendation
 from service.acceptance import check_moment
 from service.auth import may_read
 from service.dependencies import body_as, clock_ms, now_serving, request_id, services
+from service.direct_route import DirectRoute
 from service.errors import ApiError, declared
 from service.schemas import Id, RecommendIn, RecommendOut, RecommendParams
 
@@ -60,8 +61,15 @@ _ANSWERS: Final = {
 router = APIRouter(tags=["recommend"], dependencies=[Depends(may_read)])
 
 
-@router.post(
+async def recommend(request: Request) -> Response:
+    """Recommends for a moment. An unknown user or item is never an error."""
+    return _answer(request, await body_as(RecommendIn, request))
+
+
+router.add_api_route(
     "/recommend",
+    recommend,
+    methods=["POST"],
     summary="Ranked items for a user, a session or nobody",
     responses=_ANSWERS | declared(413),
     openapi_extra={
@@ -75,10 +83,8 @@ router = APIRouter(tags=["recommend"], dependencies=[Depends(may_read)])
             },
         }
     },
+    route_class_override=DirectRoute,
 )
-async def recommend(request: Request) -> Response:
-    """Recommends for a moment. An unknown user or item is never an error."""
-    return _answer(request, await body_as(RecommendIn, request))
 
 
 @router.get(

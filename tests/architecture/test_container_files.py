@@ -1,8 +1,13 @@
 """The container files, checked as text: no container engine is needed to see these facts."""
 
+import json
+import os
 import re
 import subprocess
+import sys
+import threading
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -66,9 +71,39 @@ def test_the_image_keeps_its_data_on_a_volume(target):
     assert "SLOWWAVE_HOME=/data" in STAGES["base"].all_of("ENV")[0]
 
 
-def test_the_served_image_is_asked_how_it_is():
+class Living(BaseHTTPRequestHandler):
+    """Answers the one question of the health check."""
+
+    def do_GET(self):
+        self.send_response(200 if self.path == "/health/live" else 404)
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+def health_of(port):
+    """Exit code of the image's health check when the service is at this port of this machine."""
     (check,) = STAGES["serve"].all_of("HEALTHCHECK")
-    assert "/health/live" in check
+    _, command = check.split("CMD", maxsplit=1)
+    _, *arguments = json.loads(command)
+    environment = os.environ | {"SLOWWAVE_PORT": str(port)}
+    run = subprocess.run(
+        [sys.executable, *arguments], env=environment, capture_output=True, check=False
+    )
+    return run.returncode
+
+
+def test_the_health_check_passes_while_the_service_lives_and_fails_when_it_does_not():
+    with ThreadingHTTPServer(("127.0.0.1", 0), Living) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        port = server.server_port
+        alive = health_of(port)
+        server.shutdown()
+        thread.join()
+    assert alive == 0
+    assert health_of(port) != 0
 
 
 def test_what_is_copied_exists_and_reaches_the_builder():

@@ -5,7 +5,7 @@ import pytest
 
 from model.catalogue import Catalogue, Filter
 from model.errors import BadInputError
-from model.interactions import ItemChange
+from model.interactions import Attributes, ItemChange
 from model.slow.scorer import SlowScorer
 from tests.tiny_model import tiny_model
 from tests.worlds import metadata
@@ -58,7 +58,7 @@ def test_an_item_is_shown_inside_its_window_alone(catalogue):
 
 
 def test_a_new_item_has_its_attributes_vector_and_can_be_shown(catalogue, scorer):
-    attributes = {"genres": ("even",), "year": 1990.0}
+    attributes: Attributes = {"genres": ("even",), "year": 1990.0}
     catalogue.put([ItemChange("fresh", attributes)])
     number = catalogue.number("fresh")
     assert number == 41

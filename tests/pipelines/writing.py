@@ -51,4 +51,4 @@ def items_in(home):
 
 def users_in(home):
     with closing(open_log(Workspace(home).log_path)) as log:
-        return {user.user_id: dict(user.attributes) for user in log.users()}
+        return {user.user_id: dict(user.attributes or {}) for user in log.users()}

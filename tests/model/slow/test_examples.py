@@ -139,7 +139,8 @@ def test_training_slots_equal_serving_slots():
     columns = event_columns([event(1, "ann", "a", 5.0, 5 * 3_600_000)], RULES)
     space = FeatureSpace(Vocabulary(["a"]), Vocabulary(["ann"]), AttributeSpace([]), query, 3, 1)
     trained = Examples(columns, space, metadata).queries(np.arange(1)).attributes[0].tolist()
-    assert trained == space.query_slots({"job": "writer"}, {}, 5 * 3_600_000)
+    served = space.user_slots({"job": "writer"}) + space.context_slots({}, 5 * 3_600_000)
+    assert trained == served
 
 
 def test_taking_some_events_keeps_their_columns_together():

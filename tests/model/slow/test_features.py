@@ -104,7 +104,8 @@ def test_every_slot_has_its_own_words(space):
     joint = space.query_attributes
     words = [joint.words(slot) for slot in range(joint.size)]
     assert len(set(words)) == joint.size
-    slots = space.query_slots({"job": "writer", "age": 20.0}, {"device": "phone"}, 13 * HOUR_MS)
+    slots = space.user_slots({"job": "writer", "age": 20.0})
+    slots += space.context_slots({"device": "phone"}, 13 * HOUR_MS)
     named = [joint.words(slot) for slot in slots]
     assert named == [
         "user.age=-∞ to 40",
@@ -121,7 +122,7 @@ def test_the_hour_is_the_utc_hour(now_ms):
 
 
 def test_active_rows_name_what_the_request_holds(space):
-    slots = space.query_slots({"job": "baker"}, {}, 0)
+    slots = space.user_slots({"job": "baker"})
     rows = space.wide_rows(query(liked=[2, 1, 3], disliked=[3], last=2, attributes=slots))
     named = [space.row_words(row) for row in rows[0].tolist() if row >= 0]
     assert named[:4] == [("liked", "b"), ("liked", "a"), ("disliked", "c"), ("last", "b")]

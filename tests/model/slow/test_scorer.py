@@ -100,9 +100,9 @@ def test_probabilities_are_calibrated_log_odds(model):
     items = np.array([[1, 2]])
     z = scorer.outcome_logits(slow.hidden, scorer.vectors, items)
     expected = 1 / (1 + np.exp(-(0.9 * z + 0.1)))
-    np.testing.assert_allclose(
-        scorer.probabilities(slow.hidden, scorer.vectors, items), expected, rtol=1e-6
-    )
+    probabilities = scorer.probabilities(slow.hidden, scorer.vectors, items)
+    assert probabilities is not None
+    np.testing.assert_allclose(probabilities, expected, rtol=1e-6)
 
 
 def test_an_unseen_item_gets_the_unknown_id_plus_its_attributes(model):

@@ -79,7 +79,7 @@ def test_reads_by_actor_and_by_event_use_an_index(path):
     open_log(path).close()
     with closing(sqlite3.connect(path)) as db:
         for query in (
-            f"SELECT * FROM log WHERE kind = 0 AND {ACTOR} = ? AND seq <= 9 ORDER BY seq",
+            f"SELECT * FROM log WHERE kind = 0 AND {ACTOR} = ? AND seq <= 9 ORDER BY seq",  # noqa: S608
             "SELECT * FROM log WHERE event_id = ?",
         ):
             plan = " ".join(row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {query}", ("x",)))

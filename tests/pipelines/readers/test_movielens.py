@@ -4,7 +4,7 @@ from pipelines.readers.movielens import year_of
 from tests.pipelines.writing import events_in, items_in, run_import, users_in, write_files
 
 FLAGS = "0|0|0|1|1|1|0|0|0|0|0|0|0|0|0|0|0|0|0"
-GROUPLENS = {
+GROUPLENS: dict[str, str | bytes] = {
     "u.data": "196\t1\t3\t881250949\n186\t2\t4\t881250900\n196\t267\t1\t881250949\n",
     "u.item": (
         f"1|Toy Story (1995)|01-Jan-1995||http://x|{FLAGS}\n"
@@ -13,7 +13,7 @@ GROUPLENS = {
     ).encode("latin-1"),
     "u.user": "196|49|M|writer|55105\n186|39|F|executive|00000\n",
 }
-RECBOLE = {
+RECBOLE: dict[str, str | bytes] = {
     "ml-100k.inter": (
         "user_id:token\titem_id:token\trating:float\ttimestamp:float\n"
         "196\t1\t3\t881250949\n186\t2\t4\t881250900\n196\t267\t1\t881250949\n"

@@ -113,7 +113,7 @@ GZIPPED = gzip.compress(b"a,b\n" + b"1,2\n3,4\n" * 9)
         ("file.csv.gz", GZIPPED[:-12], "truncated"),
         ("file.csv.gz", b"a,b\n1,2\n", "not_gzip"),
         ("file.csv.gz", GZIPPED[:-8] + bytes(8), "not_gzip"),
-        ("file.csv.gz", gzip.compress(bytes(3 << 20)), "encoding"),
+        ("file.csv.gz", gzip.compress(bytes(3 << 20)), "endless_line"),
         ("file.csv.gz", gzip.compress(b"x" * (3 << 20)), "endless_line"),
         ("file.csv", "a,b\n1,2\n".encode("utf-16"), "encoding"),
         ("file.csv", "a,b\n1,2\n".encode("utf-16-le"), "encoding"),
