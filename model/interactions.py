@@ -4,6 +4,7 @@ Times are integer milliseconds since 1970-01-01 UTC, so that they survive every
 store and every language unchanged.
 """
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -249,7 +250,7 @@ def attribute_from_json(value: Any) -> AttributeValue:
     """
     if isinstance(value, (str, bool)):
         return value
-    if isinstance(value, (int, float)) and np.isfinite(value):
+    if isinstance(value, (int, float)) and abs(value) <= sys.float_info.max:
         return float(value)
     if isinstance(value, (list, tuple)) and all(isinstance(part, str) for part in value):
         return tuple(value)

@@ -125,7 +125,6 @@ class Recommender:
 
     Attributes:
       version: The model version.
-      as_of: Last log position that is reflected.
     """
 
     def __init__(
@@ -141,8 +140,7 @@ class Recommender:
         self._log = log
         self._config = memory
         self.catalogue = Catalogue(scorer)
-        self.as_of = 0
-        self.memory = FastMemory(memory, rules, self._rows_so_far, log.event)
+        self.memory = FastMemory(memory, rules, log.actor_rows, log.event)
         self._views: OrderedDict[str, _View] = OrderedDict()
         self._base_key: tuple[int, int] | None = None
         self._explainer = Explainer(scorer, self.catalogue)
@@ -165,8 +163,10 @@ class Recommender:
         version = str(manifest["version"])
         return cls(SlowScorer(load_bundle(folder)), version, log, rules, memory)
 
-    def _rows_so_far(self, actor: str) -> list[LogRow]:
-        return self._log.actor_rows(actor, self.as_of)
+    @property
+    def as_of(self) -> int:
+        """Last log position that is reflected."""
+        return self.memory.as_of
 
     def catch_up(self) -> int:
         """Reads what the log holds since the last call.
@@ -180,7 +180,6 @@ class Recommender:
             if not rows:
                 break
             self._take(rows)
-            self.as_of = rows[-1].seq
         return self.as_of
 
     def _take(self, rows: list[LogRow]) -> None:

@@ -91,9 +91,11 @@ def train(workspace: Workspace, console: Console, until_ms: int | None, seed: in
     """
     from pipelines.train import train as train_model
 
-    console.result(
-        train_model(workspace, until_ms=until_ms, seed=seed, now_ms=now_ms(), console=console)
+    manifest = train_model(
+        workspace, until_ms=until_ms, seed=seed, now_ms=now_ms(), console=console
     )
+    console.message(f"Published {manifest['version']}; `slowwave models show` says more.")
+    console.result(manifest)
 
 
 @main.command()
@@ -310,25 +312,21 @@ def demo(
 
 
 @main.command()
-@click.argument(
-    "what",
-    type=click.Choice(["all", "serve", "events", "train", "consolidate"]),
-    default="all",
-)
+@click.argument("what", type=click.Choice(["serve", "events", "train", "consolidate"]), nargs=-1)
 @with_home
-def bench(workspace: Workspace, console: Console, what: str) -> None:
+def bench(workspace: Workspace, console: Console, what: tuple[str, ...]) -> None:
     """Measure speed and size against baselines.
 
-    Every figure is a ratio to a baseline that is measured in the same run.
-
-    Uses the workspace where it has a model, and makes one of its own otherwise.
+    Takes serve and events where nothing is named; train and consolidate take minutes.
+    Measures on a copy of the workspace, and writes a report to its folder `reports`. A
+    workspace without data gets the demo's data and model first.
 
     \b
     Examples:
       slowwave bench
       slowwave bench serve --json
+      slowwave bench train consolidate
     """
-    from pipelines.benchmark import bench as run_bench
+    from pipelines.benchmark.run import bench as run_bench
 
-    has_model = (workspace.models / "CURRENT").exists()
-    console.result(run_bench(workspace if has_model else None, what=what, console=console))
+    console.result(run_bench(workspace, what=what, console=console))

@@ -4,13 +4,11 @@ import json
 import secrets
 import shlex
 import shutil
-import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
-from types import FrameType
 from typing import Any, Final
 
 from model.interactions import AttributeValue
@@ -19,7 +17,13 @@ from model.workspace import Workspace, load_config
 from pipelines.console import Console
 from pipelines.demo_lists import RankedList, ask, show_change, show_list
 from pipelines.demo_workspace import FIRST_RATED, Prepared, prepare, titles
-from pipelines.running_service import RunningService, ended, free_port, running_service
+from pipelines.running_service import (
+    RunningService,
+    ended,
+    ended_by_signals,
+    free_port,
+    running_service,
+)
 
 KNOWN_USER: Final = "196"
 _RATING: Final = 5.0
@@ -51,7 +55,7 @@ def demo(
     """
     started = time.perf_counter()
     workspace = Workspace(home)
-    with _ended_by_signals():
+    with ended_by_signals():
         _section(console, "Data and model")
         prepared = prepare(workspace, data, console)
         _show_quality(prepared.manifest, console)
@@ -73,22 +77,6 @@ def demo(
             _show_calls(told, home, console)
             _wait(service, console)
     return told
-
-
-@contextmanager
-def _ended_by_signals() -> Iterator[None]:
-    """Makes the signals that end a process raise, so that the service is stopped first."""
-    signals = (signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, _exit) for number in signals}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _exit(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 (how signals call)
-    raise SystemExit(128 + number)
 
 
 def _section(console: Console, title: str) -> None:

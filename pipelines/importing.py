@@ -23,7 +23,7 @@ from pipelines.judging import BadRows, DataSet, compare_with_log, judge, open_da
 from pipelines.parsing import moment
 from pipelines.readers.tables import BadRow
 from pipelines.records import Record
-from pipelines.spool import Spool
+from pipelines.spool import Spool, opened_spool
 
 
 @dataclass(frozen=True)
@@ -87,12 +87,12 @@ def import_path(
     Raises:
       BadInputError: If the data set is damaged or has no usable row, or `strict` finds a
         bad row. Nothing was written then.
-      LogUnavailableError: If the log cannot be written.
+      LogUnavailableError: If the log cannot be written, or the disk is full.
     """
     started = time.perf_counter()
     data = open_data_set(workspace, path, format, now_ms)
     bad = BadRows()
-    with closing(Spool()) as spool:
+    with opened_spool() as spool:
         repeated = judge(data, spool, bad, console)
         compare_with_log(workspace.log_path, data, spool, bad, console)
         _refuse(spool, bad, strict=strict)

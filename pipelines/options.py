@@ -41,8 +41,7 @@ class Moment(click.ParamType[int]):
     name = "time"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        if isinstance(value, int):
-            return value
+        """The option's text as a moment."""
         try:
             return timestamp_ms(value)
         except SlowwaveError as error:
@@ -75,7 +74,7 @@ def with_home(command: _Command) -> _Command:
     )
     @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, last line.")
     @functools.wraps(command)
-    def wrapped(home: Path, as_json: bool, **options: Any) -> Any:
+    def wrapped(*, home: Path, as_json: bool, **options: Any) -> Any:
         return command(workspace=Workspace(home), console=Console(as_json=as_json), **options)
 
     return cast("_Command", wrapped)

@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any, Final
 
 HOST: Final = "127.0.0.1"
@@ -126,7 +128,7 @@ def process(
 def wait_until_ready(
     started: subprocess.Popen[bytes], port: int, log_path: Path, path: str = "/health/ready"
 ) -> float:
-    """Seconds until `path` is answered with success, counted from this call.
+    """Seconds until a GET of `path` is answered with success, counted from this call.
 
     Raises:
       ChildProcessError: If the process ends before, or two minutes pass.
@@ -174,3 +176,19 @@ def _call(port: int, method: str, path: str, body: str | None = None) -> tuple[i
     except ValueError:
         parsed = None
     return answer.status, parsed if isinstance(parsed, dict) else {}
+
+
+@contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """Makes the signals that end a process raise, so that what was started is stopped first."""
+    signals = (signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, _exit) for number in signals}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _exit(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 (how signals call)
+    raise SystemExit(128 + number)

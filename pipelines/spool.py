@@ -6,8 +6,10 @@ beyond the memory, and the operating system drops it however the process ends.
 
 import sqlite3
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Final, NamedTuple
 
+from model.errors import LogUnavailableError
 from model.interactions import Kind
 from pipelines.readers.tables import CHUNK_ROWS
 from pipelines.records import Record
@@ -110,3 +112,22 @@ class Spool:
     def close(self) -> None:
         """Gives the disk space back."""
         self._database.close()
+
+
+@contextmanager
+def opened_spool() -> Iterator[Spool]:
+    """An empty spool that is gone at the end.
+
+    Raises:
+      LogUnavailableError: If there is no room for its records.
+    """
+    spool = Spool()
+    try:
+        yield spool
+    except sqlite3.OperationalError as error:
+        raise LogUnavailableError(
+            f"the rows cannot be kept in the folder for temporary files while they are checked: "
+            f"{error}"
+        ) from error
+    finally:
+        spool.close()

@@ -58,6 +58,12 @@ class Metrics:
             ["fallback"],
             registry=registry,
         )
+        # Looking a labelled child up costs more than counting; each is looked up once.
+        self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+        self._define_events(registry)
+        self._define_model(registry)
+
+    def _define_events(self, registry: CollectorRegistry) -> None:
         self.events = Counter(
             "slowwave_events_total",
             "Events received, by result: accepted, duplicate or rejected.",
@@ -85,6 +91,8 @@ class Metrics:
             registry=registry,
             multiprocess_mode="livesum",
         )
+
+    def _define_model(self, registry: CollectorRegistry) -> None:
         self.model_serving = Gauge(
             "slowwave_model_serving",
             "Workers that serve this model version.",
@@ -107,8 +115,6 @@ class Metrics:
             ["code"],
             registry=registry,
         )
-        # Looking a labelled child up costs more than counting; each is looked up once.
-        self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
     def count_request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Counts one answered request."""

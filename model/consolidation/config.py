@@ -17,7 +17,10 @@ class NightConfig:
       epochs: Passes over the night's events.
       learning_rate_scale: Factor on the training steps of both halves.
       max_quality_loss: Largest relative fall of NDCG@10 that may pass.
+      max_forgetting: Largest relative fall of NDCG@10 on old events that may pass.
       max_logloss_rise: Largest relative rise of the outcome loss that may pass.
+      min_coverage: Fewest different items in the lists that may pass, as a share of
+        what the served model's lists hold.
       keep_versions: Published versions kept on disk.
     """
 
@@ -27,7 +30,9 @@ class NightConfig:
     epochs: int = 1
     learning_rate_scale: float = 0.5
     max_quality_loss: float = 0.02
+    max_forgetting: float = 0.05
     max_logloss_rise: float = 0.02
+    min_coverage: float = 0.5
     keep_versions: int = 10
 
     def __post_init__(self) -> None:
@@ -39,7 +44,7 @@ class NightConfig:
                 "keep_versions": (lambda value: value >= 2, "be at least 2"),
                 "held_out_share": (lambda value: 0.0 < value < 1.0, "lie in (0, 1)"),
                 "learning_rate_scale": (lambda value: value > 0, "be above 0"),
-                "replay_ratio max_quality_loss max_logloss_rise": (
+                "replay_ratio max_quality_loss max_forgetting max_logloss_rise min_coverage": (
                     lambda value: value >= 0,
                     "be at least 0",
                 ),

@@ -22,13 +22,14 @@ class FastMemory:
 
     Attributes:
       trending: What succeeds now beyond what the slow model expects.
+      as_of: Last log position that was taken.
     """
 
     def __init__(
         self,
         config: MemoryConfig,
         rules: EventRules,
-        read_user: Callable[[str], Iterable[LogRow]],
+        read_actor: Callable[[str, int], Iterable[LogRow]],
         read_event: Callable[[str], LogRow | None],
     ) -> None:
         """An empty memory.
@@ -36,13 +37,14 @@ class FastMemory:
         Args:
           config: Settings.
           rules: What events mean.
-          read_user: All rows of one actor up to what this memory has been given.
+          read_actor: All event rows of one actor up to a log position.
           read_event: The row of an event id, for taking a retracted one back.
         """
         self.trending = Trending(config)
+        self.as_of = 0
         self._config = config
         self._rules = rules
-        self._read_user = read_user
+        self._read_actor = read_actor
         self._read_event = read_event
         self._users: OrderedDict[str, UserMemory] = OrderedDict()
 
@@ -57,28 +59,27 @@ class FastMemory:
         Returns:
           The actors whose memory changed.
         """
+        events = [row for row in rows if row.kind == Kind.EVENT]
+        self._count(events, number, n_items)
         by_actor: dict[str, list[LogRow]] = {}
-        counted: list[tuple[LogRow, float]] = []
-        for row in rows:
-            if row.kind != Kind.EVENT:
-                continue
-            actor = actor_of(row)
-            if actor is not None:
+        for row in events:
+            if (actor := actor_of(row)) is not None:
                 by_actor.setdefault(actor, []).append(row)
+        for actor in by_actor.keys() & self._users.keys():
+            self._users[actor].add(by_actor[actor])
+        if rows:
+            self.as_of = rows[-1].seq
+        return set(by_actor)
+
+    def _count(self, events: Sequence[LogRow], number: Callable[[str], int], n_items: int) -> None:
+        """Adds successes to the trending row, and takes retracted ones out of it."""
+        counted: list[tuple[LogRow, float]] = []
+        for row in events:
             taken_back = retracted_id(row)
             if taken_back is None:
                 counted.append((row, 1.0))
             elif (original := self._read_event(taken_back)) is not None:
                 counted.append((original, -1.0))
-        self._count(counted, number, n_items)
-        for actor, own in by_actor.items():
-            if actor in self._users:
-                self._users[actor].add(own)
-        return set(by_actor)
-
-    def _count(
-        self, counted: list[tuple[LogRow, float]], number: Callable[[str], int], n_items: int
-    ) -> None:
         types = [row.event_type or "" for row, _ in counted]
         values = np.array([np.nan if row.value is None else row.value for row, _ in counted])
         items = np.array([number(row.item_id or "") for row, _ in counted], np.int64)
@@ -94,7 +95,7 @@ class FastMemory:
             self._users.move_to_end(actor)
             return memory
         memory = UserMemory(self._rules)
-        memory.add(self._read_user(actor))
+        memory.add(self._read_actor(actor, self.as_of))
         self._users[actor] = memory
         if len(self._users) > self._config.cached_users:
             self._users.popitem(last=False)

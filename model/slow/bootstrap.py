@@ -4,7 +4,7 @@ The number of epochs is chosen on the last part of the events by time; then the 
 is fitted again on all of them, since the newest events are the ones that matter most.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from model.errors import BadInputError
 from model.interactions import Outcome
-from model.slow.bundle import Bundle, make_bundle
+from model.slow.bundle import Bundle, Calibration, make_bundle
 from model.slow.calibration import fit_calibration
 from model.slow.config import SlowConfig
 from model.slow.crosses import CrossTable, without_zeros
@@ -21,7 +21,7 @@ from model.slow.examples import EventColumns, Examples, Metadata
 from model.slow.parameters import Parameters, initial_parameters
 from model.slow.schema import Schema
 from model.slow.space import admitted, fit_space, success_counts
-from model.slow.training import OnProgress, Plan, fit
+from model.slow.training import Fit, OnProgress, Plan, fit
 
 MIN_SUCCESSES = 20
 
@@ -76,30 +76,15 @@ def train_from_scratch(
     order = columns.by_time()
     cut = len(order) - max(int(len(order) * config.validation_share), 1)
     head = _Fitted(columns, order[:cut], metadata, schema, config, seed)
-    tail = np.arange(cut, len(order))
-    search = fit(
-        head.start,
-        head.examples,
-        np.arange(cut),
-        config,
-        Plan(seed, config.max_epochs, validation=tail, on_progress=on_progress),
-    )
-    unseen = evaluate(make_bundle(head.space, search.parameters, None), head.examples, tail)
-    calibration = fit_calibration(unseen.logits, unseen.labels)
-    judged = evaluate(make_bundle(head.space, search.parameters, calibration), head.examples, tail)
+    search, calibration, metrics = head.searched(config, seed, on_progress)
     whole = _Fitted(columns, order, metadata, schema, config, seed)
-    final = fit(
-        whole.start,
-        whole.examples,
-        np.arange(len(order)),
-        config,
-        Plan(seed, search.epochs, on_progress=on_progress),
-    )
+    plan = Plan(seed, search.epochs, on_progress=on_progress)
+    final = fit(whole.start, whole.examples, np.arange(len(order)), config, plan)
     parameters, crosses = pruned(final.parameters)
     return Trained(
         bundle=make_bundle(whole.space, parameters, calibration),
         examples=whole.examples,
-        metrics=judged.summary(),
+        metrics=metrics,
         training={
             "epochs": search.epochs,
             "losses": final.losses,
@@ -125,6 +110,7 @@ class _Fitted:
     ) -> None:
         self.space = fit_space(columns.take(known), metadata, schema, config)
         self.examples = Examples(columns, self.space, metadata)
+        self.n_known = len(known)
         learnable = np.arange(len(known))
         counts = success_counts(self.examples, learnable)
         self.start: Parameters = initial_parameters(
@@ -135,6 +121,23 @@ class _Fitted:
             config,
             np.random.default_rng(seed),
         )
+
+    def searched(
+        self, config: SlowConfig, seed: int, on_progress: OnProgress | None
+    ) -> tuple[Fit, Calibration | None, dict[str, float]]:
+        """The fit whose epochs did best on what comes after the known events.
+
+        Returns:
+          The fit, the calibration of its outcome head on that tail, and its metrics there.
+        """
+        tail = np.arange(self.n_known, len(self.examples))
+        plan = Plan(seed, config.max_epochs, validation=tail, on_progress=on_progress)
+        found = fit(self.start, self.examples, np.arange(self.n_known), config, plan)
+        raw = make_bundle(self.space, found.parameters, None)
+        unseen = evaluate(raw, self.examples, tail)
+        calibration = fit_calibration(unseen.logits, unseen.labels)
+        judged = evaluate(replace(raw, calibration=calibration), self.examples, tail)
+        return found, calibration, judged.summary()
 
 
 def pruned(parameters: Parameters) -> tuple[Parameters, dict[str, int]]:

@@ -18,7 +18,15 @@ from model.interactions import Attributes
 from model.slow.bundle import Bundle, make_bundle
 from model.slow.crosses import CrossTable, entries
 from model.slow.examples import EventColumns, Metadata
-from model.slow.features import HOUR, AttributeEncoder, AttributeSpace, FeatureSpace, categories
+from model.slow.features import (
+    CONTEXT,
+    HOUR,
+    USER,
+    AttributeEncoder,
+    AttributeSpace,
+    FeatureSpace,
+    categories,
+)
 from model.slow.parameters import Parameters, slot_arrays
 from model.slow.schema import AttributeType
 
@@ -63,8 +71,8 @@ def grown_space(space: FeatureSpace, columns: EventColumns, metadata: Metadata) 
         query_attributes=_grown(
             space.query_attributes,
             [
-                *(_prefixed("user.", metadata.user(actor)) for actor in actors),
-                *(_prefixed("context.", moment) for moment in columns.properties.values()),
+                *(_prefixed(USER, metadata.user(actor)) for actor in actors),
+                *(_prefixed(CONTEXT, moment) for moment in columns.properties.values()),
             ],
         ),
     )
@@ -80,7 +88,7 @@ def _grown(space: AttributeSpace, rows: Sequence[Attributes]) -> AttributeSpace:
 
 def _grown_encoder(encoder: AttributeEncoder, rows: Iterable[Attributes]) -> AttributeEncoder:
     # the hour of the day is complete from the start and comes from the clock alone
-    if encoder.kind is AttributeType.NUMBER or encoder.name == f"context.{HOUR}":
+    if encoder.kind is AttributeType.NUMBER or encoder.name == CONTEXT + HOUR:
         return encoder
     values = (row[encoder.name] for row in rows if encoder.name in row)
     terms = sorted({term for value in values for term in categories(value)})
@@ -100,13 +108,13 @@ def growth(old: FeatureSpace, new: FeatureSpace) -> Growth:
 
 
 def grown(bundle: Bundle, space: FeatureSpace, metadata: Metadata) -> Bundle:
-    """The same model in a larger feature space.
+    """The same model in a larger feature space; nothing moves, to the bit.
 
-    Old requests score as before, to the bit. Three kinds of row are where the serving
-    path had them: a new item has the unknown's embedding, its own attributes, the
-    unknown's bias and no crosses; a new user is the unknown user; a new attribute value
-    is its attribute's unknown one, crosses included. Only a list of several categories
-    that mixes known with new ones cannot keep its meaning: it gains the new ones.
+    What is new stands where the serving path put it: a new item has the unknown's
+    embedding and bias, its known attribute values and no crosses; a new user is the
+    unknown user; a new attribute value is its attribute's unknown one, crosses included.
+    (A request that lists known categories together with new ones is the exception: the
+    new ones, passed over so far, now count.)
 
     Args:
       bundle: The model; left unchanged.
@@ -130,10 +138,7 @@ def grown(bundle: Bundle, space: FeatureSpace, metadata: Metadata) -> Bundle:
         starts["item_attribute_embedding"] = item_rows
     arrays: Parameters = {name: p[name] for name in p if name != "item_vectors"}
     arrays |= {name: p[name][rows] for name, rows in starts.items()}
-    attributes = space.item_attributes
-    fresh = space.items.terms[len(old.items) :]
-    slots = [attributes.weighted_slots(metadata.item(item)) for item in fresh]
-    arrays |= slot_arrays(_slot_rows(bundle, space) + slots)
+    arrays |= _grown_slots(bundle, space, metadata)
     arrays |= _grown_table(bundle, items, query)
     return make_bundle(space, arrays, bundle.calibration)
 
@@ -154,17 +159,26 @@ def _attribute_sources(old: AttributeSpace, new: AttributeSpace) -> Sources:
     return np.concatenate([np.empty(0, np.int64), *parts])
 
 
-def _slot_rows(bundle: Bundle, space: FeatureSpace) -> list[SlotRow]:
-    """Each old item's slots, moved to where the larger space has them, and weights."""
-    p, offsets = bundle.parameters, bundle.space.item_attributes.offsets
-    shifts = np.subtract(space.item_attributes.offsets, offsets)
-    slots = p["item_slots"]
-    moved = slots + shifts[np.searchsorted(offsets, slots, side="right") - 1]
-    borders = p["item_slot_indptr"].tolist()
+def _slot_rows(bundle: Bundle) -> list[SlotRow]:
+    """The attribute values of every item, the unknown one first."""
+    slots, weights = bundle.parameters["item_slots"], bundle.parameters["item_slot_weights"]
+    borders = bundle.parameters["item_slot_indptr"].tolist()
     return [
-        (moved[start:end].tolist(), p["item_slot_weights"][start:end].tolist())
+        (slots[start:end].tolist(), weights[start:end].tolist())
         for start, end in itertools.pairwise(borders)
     ]
+
+
+def _grown_slots(bundle: Bundle, space: FeatureSpace, metadata: Metadata) -> Parameters:
+    """The items' attribute values where the larger space has them; none is a new one yet."""
+    old = bundle.space.item_attributes
+    fresh = space.items.terms[len(bundle.space.items) :]
+    rows = [old.weighted_slots(metadata.item(item)) for item in fresh]
+    arrays = slot_arrays(_slot_rows(bundle) + rows)
+    shifts = np.subtract(space.item_attributes.offsets, old.offsets).astype(np.int32)
+    slots = arrays["item_slots"]
+    arrays["item_slots"] = slots + shifts[np.searchsorted(old.offsets, slots, side="right") - 1]
+    return arrays
 
 
 def _grown_table(bundle: Bundle, items: Sources, query: Sources) -> Parameters:
@@ -210,13 +224,13 @@ def _keys(indptr: NDArray[np.int64], items: NDArray[np.int32], n_items: int) -> 
 
 
 def described(bundle: Bundle, metadata: Metadata) -> Bundle:
-    """The same model with every item's attributes as they are now.
+    """The same model with every item's attributes as they are now, new values included.
 
     Items that nobody describes any more, such as deleted ones, keep what they had: they
     live on in people's histories.
     """
     space = bundle.space
-    rows = _slot_rows(bundle, space)
+    rows = _slot_rows(bundle)
     for number, item in enumerate(space.items.terms, start=1):
         if attributes := metadata.item(item):
             rows[number] = space.item_attributes.weighted_slots(attributes)

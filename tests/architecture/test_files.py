@@ -9,7 +9,7 @@ URL = re.compile(r"https?://(\[?[\w.:-]+)")
 # Hosts that readers or the demo are sent to, and stand-ins; package sources are the
 # environment's business.
 KNOWN_HOSTS = re.compile(
-    r"(127\.0\.0\.1|localhost|0\.0\.0\.0|testserver|\[::1|service|x)(:.*)?$"
+    r"(127\.0\.0\.1|localhost|0\.0\.0\.0|testserver|\[::1|service|here|x)(:.*)?$"
     r"|(.*\.)?example(\.\w+)?$|keepachangelog\.com$|semver\.org$|www\.apache\.org$|files\.grouplens\.org$|grouplens\.org$"
 )
 INDEX_OPTIONS = re.compile(

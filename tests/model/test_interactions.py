@@ -85,7 +85,7 @@ def test_an_event_belongs_to_its_user_before_its_session():
     assert actor_of(row(None, None)) is None
 
 
-@pytest.mark.parametrize("value", [None, {"a": 1}, [1, 2], float("nan"), float("inf")])
+@pytest.mark.parametrize("value", [None, {"a": 1}, [1, 2], float("nan"), float("inf"), 10**400])
 def test_an_attribute_of_the_wrong_kind_is_refused(value):
     with pytest.raises(BadInputError, match="an attribute must be"):
         attribute_from_json(value)

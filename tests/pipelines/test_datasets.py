@@ -204,6 +204,12 @@ def test_a_download_that_is_not_the_published_one_is_refused(tmp_path, site):
         archive.download(tmp_path, SILENT)
 
 
+def test_a_download_without_end_is_cut_off(tmp_path, site):
+    site.content = bytes((50 << 20) + 1)
+    with pytest.raises(UnavailableError, match="too large or too slow"):
+        published(site).download(tmp_path, SILENT)
+
+
 def test_the_archives_name_three_plain_files_each():
     for archive in ARCHIVES:
         assert len(archive.members) == 3

@@ -1,24 +1,15 @@
-import json
-import signal
-import subprocess
-import sys
-import time
-from contextlib import closing
-
 import pyarrow as pa
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from model.errors import BadInputError
 from model.interactions import Event, ItemChange
 from model.slow.schema import AttributeType, Schema, read_schema, write_schema
-from model.storage.event_log import open_log
 from model.workspace import Workspace
 from pipelines.console import Console
 from tests.pipelines.writing import (
     HEADER,
-    NOW_MS,
+    T0,
+    click,
     events_in,
     interactions,
     items_in,
@@ -26,16 +17,6 @@ from tests.pipelines.writing import (
     users_in,
     write_files,
 )
-
-T0 = 1_704_067_200
-
-
-def click(user, item, at_s=T0):
-    return f"{user},{item},click,,{at_s}"
-
-
-def with_ids(*rows):
-    return interactions(*rows, header=HEADER + ",event_id")
 
 
 def test_a_row_becomes_an_event_with_everything_it_says(tmp_path):
@@ -112,51 +93,8 @@ def test_events_are_written_in_the_order_of_time_then_of_the_file(tmp_path):
     assert found == ["i2", "i5", "i8", "i1", "i4", "i7", "i0", "i3", "i6"]
 
 
-def test_the_same_data_again_changes_nothing(tmp_path):
-    home = tmp_path / "home"
-    folder = write_files(
-        tmp_path / "data",
-        {
-            "interactions.csv": interactions(*(click("u", f"i{n}") for n in range(20))),
-            "items.csv": "item_id,title,year\ni1,A,1995\ni2,B,1996\n",
-            "users.csv": "user_id,age\nu,30\n",
-        },
-    )
-    first = run_import(home, folder)
-    with closing(open_log(Workspace(home).log_path)) as log:
-        rows = log.tail(0)
-    again = run_import(home, folder, now_ms=NOW_MS + 5)
-    with closing(open_log(Workspace(home).log_path)) as log:
-        assert log.tail(0) == rows
-    assert (first.events, first.items, first.users) == (20, 2, 1)
-    assert (again.events, again.items, again.users) == (0, 0, 0)
-    assert (again.duplicates, again.unchanged) == (20, 3)
-
-
-def test_a_file_that_has_grown_adds_only_its_new_rows(tmp_path):
-    home = tmp_path / "home"
-    header = HEADER + ",slot"
-    rows = [click("u", f"i{n}") + f",{n}" for n in range(5)]
-    folder = write_files(
-        tmp_path / "data", {"interactions.csv": interactions(*rows, header=header)}
-    )
-    run_import(home, folder)
-    # the new row makes text of a column that was numbers: the old rows stay the same events
-    Workspace(home).schema_path.unlink()
-    grown = interactions(*rows, click("u", "i9") + ",top", header=header)
-    report = run_import(home, write_files(folder, {"interactions.csv": grown}))
-    assert (report.events, report.duplicates) == (1, 5)
-
-
-def test_rows_that_are_alike_in_every_column_are_one_event(tmp_path):
-    rows = [click("u", "i"), click("u", "i"), click("u", "j")]
-    folder = write_files(tmp_path / "data", {"interactions.csv": interactions(*rows)})
-    report = run_import(tmp_path / "home", folder)
-    assert (report.events, report.duplicates, report.n_bad_rows) == (2, 1, 0)
-
-
 BAD = {
-    "u,i,clik,,{t}": "unknown_event_type",
+    "u,i,glance,,{t}": "unknown_event_type",
     "u,i,click,,2024-01-01T00:00:00": "timestamp_naive",
     "u,i,click,,2999-01-01T00:00:00Z": "timestamp_in_future",
     "u,i,click,,12345": "timestamp_too_old",
@@ -207,7 +145,7 @@ def test_strict_takes_a_file_without_bad_rows(tmp_path):
 
 
 def test_at_most_a_hundred_bad_rows_are_listed_and_all_are_counted(tmp_path):
-    content = interactions(click("u", "i"), *["u,i,clik,,0"] * 6_000)
+    content = interactions(click("u", "i"), *["u,i,glance,,0"] * 6_000)
     folder = write_files(tmp_path / "data", {"interactions.csv": content})
     report = run_import(tmp_path / "home", folder)
     assert report.n_bad_rows == 6_000
@@ -220,7 +158,7 @@ def test_at_most_a_hundred_bad_rows_are_listed_and_all_are_counted(tmp_path):
         ({"interactions.csv": ""}, "interactions.csv is empty"),
         ({"interactions.csv": HEADER + "\n"}, "interactions.csv is empty"),
         ({"u.data": ""}, "u.data is empty"),
-        ({"interactions.csv": interactions("u,i,clik,,0")}, "1 row and not a usable one"),
+        ({"interactions.csv": interactions("u,i,glance,,0")}, "1 row and not a usable one"),
         (
             {"interactions.csv": interactions(click("u", "i")), "items.csv": ""},
             "items.csv is empty: not even a header",
@@ -242,56 +180,6 @@ def test_a_data_set_that_cannot_be_used_changes_nothing(tmp_path, files, message
     assert not (tmp_path / "home").exists()
 
 
-def test_an_id_used_twice_with_other_content_keeps_its_first_row(tmp_path):
-    home = tmp_path / "home"
-    folder = write_files(
-        tmp_path / "data",
-        {
-            "interactions.csv": with_ids(
-                f"u,i1,click,,{T0},e1",
-                f"u,i2,click,,{T0 - 9},e1",
-                f"u,i1,click,,{T0},e1",
-                f"u,i3,click,,{T0},e2",
-            ),
-            "items.csv": "item_id,title\ni1,A\ni1,A\ni1,B\n",
-        },
-    )
-    report = run_import(home, folder)
-    assert [(row.file, row.line, row.code) for row in report.bad_rows] == [
-        ("items.csv", 4, "duplicate_item_id"),
-        ("interactions.csv", 3, "duplicate_event_id"),
-    ]
-    assert "'e1' was used on line 2 already" in report.bad_rows[1].reason
-    assert (report.events, report.duplicates, report.items, report.unchanged) == (2, 1, 1, 1)
-    assert [event.item_id for event in events_in(home)] == ["i1", "i3"]
-    assert items_in(home)["i1"].attributes == {"title": "A"}
-
-
-def test_an_id_of_the_log_with_other_content_is_a_bad_row(tmp_path):
-    home = tmp_path / "home"
-    first = with_ids(f"u,i1,click,,{T0},e1", f"u,i1,click,,{T0},e2")
-    run_import(home, write_files(tmp_path / "first", {"interactions.csv": first}))
-    second = with_ids(f"u,i2,click,,{T0},e1", f"u,i1,click,,{T0},e2", f"u,i1,click,,{T0},e3")
-    folder = write_files(tmp_path / "second", {"interactions.csv": second})
-    with pytest.raises(BadInputError, match="event_id 'e1' is in the log already"):
-        run_import(home, folder, strict=True)
-    assert len(events_in(home)) == 2
-    report = run_import(home, folder)
-    assert [(row.line, row.code) for row in report.bad_rows] == [(2, "duplicate_event_id")]
-    assert (report.events, report.duplicates) == (1, 1)
-    assert [event.event_id for event in events_in(home)] == ["e1", "e2", "e3"]
-
-
-def test_when_every_id_contradicts_the_log_nothing_is_imported(tmp_path):
-    home = tmp_path / "home"
-    for name, item in (("first", "i1"), ("second", "i2")):
-        content = with_ids(f"u,{item},click,,{T0},e1")
-        write_files(tmp_path / name, {"interactions.csv": content})
-    run_import(home, tmp_path / "first")
-    with pytest.raises(BadInputError, match="1 bad row and no event left"):
-        run_import(home, tmp_path / "second")
-
-
 def test_an_items_file_sets_whether_and_when_items_are_shown(tmp_path):
     items = (
         "item_id,hidden,available_from,available_until\n"
@@ -303,21 +191,6 @@ def test_an_items_file_sets_whether_and_when_items_are_shown(tmp_path):
     assert found["i1"] == ItemChange("i1", {}, True, T0 * 1_000, 1_706_745_600_000)  # noqa: FBT003
     assert found["i2"] == ItemChange("i2", {})
     assert [row.code for row in report.bad_rows] == ["invalid_hidden", "invalid_available_from"]
-
-
-def test_what_a_file_does_not_speak_of_stays(tmp_path):
-    home = tmp_path / "home"
-    files = {
-        "interactions.csv": interactions(click("u", "i1")),
-        "items.csv": "item_id,title\ni1,A\n",
-    }
-    folder = write_files(tmp_path / "data", files)
-    run_import(home, folder)
-    hidden = ItemChange("i1", {"title": "A"}, hidden=True, available_from_ms=5)
-    with closing(open_log(Workspace(home).log_path)) as log:
-        log.append([hidden], NOW_MS)
-    assert run_import(home, folder).items == 0
-    assert items_in(home)["i1"] == hidden
 
 
 def test_the_schema_is_inferred_at_the_first_import(tmp_path):
@@ -381,65 +254,3 @@ def test_event_types_of_the_configuration_are_taken(tmp_path):
     content = interactions(f"u,i,read,,{T0}")
     folder = write_files(tmp_path / "data", {"interactions.csv": content})
     assert run_import(home, folder).events == 1
-
-
-values = st.sampled_from(["", "3", "3.0", "a", "true", "a|b", "05"])
-rows = st.lists(
-    st.tuples(st.sampled_from("uv"), st.sampled_from("ij"), st.integers(0, 3), values), min_size=1
-)
-
-
-@given(rows=rows)
-def test_any_data_imported_twice_is_imported_once(tmp_path_factory, rows):
-    folder = tmp_path_factory.mktemp("data")
-    lines = [click(user, item, T0 + at) + f",{value}" for user, item, at, value in rows]
-    write_files(folder, {"interactions.csv": interactions(*lines, header=HEADER + ",x")})
-    home = folder / "home"
-    first = run_import(home, folder)
-    once = events_in(home)
-    again = run_import(home, folder)
-    assert events_in(home) == once
-    assert first.events == len(once) <= len(rows)
-    assert first.events + first.duplicates == again.duplicates == len(rows)
-
-
-@pytest.mark.slow
-def test_an_import_killed_at_any_moment_is_completed_by_the_next(tmp_path):
-    home, whole = tmp_path / "home", tmp_path / "whole"
-    n_rows = 20_000
-    lines = [click(f"u{n % 700}", f"i{n % 90}", T0 + n * 7_919 % n_rows) for n in range(n_rows)]
-    items = "item_id,title\n" + "".join(f"i{n},Film {n}\n" for n in range(90))
-    files = {"interactions.csv": interactions(*lines), "items.csv": items}
-    folder = write_files(tmp_path / "data", files)
-    run_import(whole, folder)
-    expected = events_in(whole)
-
-    command = [sys.executable, "-m", "pipelines", "import", str(folder), "--home", str(home)]
-    partial = []
-    for target in (1, 2_000, 8_000):
-        run = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        wait_for_rows(home, target, run)
-        run.send_signal(signal.SIGKILL)
-        run.wait()
-        partial.append(len(events_in(home)))
-    done = subprocess.run([*command, "--json"], capture_output=True, text=True, check=True)
-    report = json.loads(done.stdout.splitlines()[-1])
-    assert report["events"] + report["duplicates"] == n_rows
-    assert report["events"] == n_rows - partial[-1]
-    assert 0 < partial[-1] < n_rows
-    assert events_in(home) == expected
-    assert items_in(home) == items_in(whole)
-    assert Workspace(home).schema_path.read_text() == Workspace(whole).schema_path.read_text()
-    # a killed import leaves nothing behind that grows with every kill
-    assert not [entry for entry in home.iterdir() if entry.name.startswith(".")]
-
-
-def wait_for_rows(home, target, run):
-    """Returns as soon as the log of a running import has so many rows."""
-    path = Workspace(home).log_path
-    while run.poll() is None:
-        if path.exists():
-            with closing(open_log(path)) as log:
-                if log.head() >= target:
-                    return
-        time.sleep(0.001)

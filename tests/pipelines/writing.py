@@ -12,6 +12,7 @@ from pipelines.console import Console
 from pipelines.importing import import_path
 
 NOW_MS = 1_750_000_000_000
+T0 = 1_704_067_200  # 2024-01-01, in seconds
 SILENT = Console(quiet=True)
 HEADER = "user_id,item_id,event_type,value,timestamp"
 
@@ -31,6 +32,10 @@ def write_files(folder, files):
 
 def interactions(*rows, header=HEADER):
     return "\n".join([header, *rows]) + "\n"
+
+
+def click(user, item, at_s=T0):
+    return f"{user},{item},click,,{at_s}"
 
 
 def run_import(home, folder, **options):

@@ -101,6 +101,18 @@ def test_a_key_that_is_made_or_revoked_while_the_service_runs_counts_soon(tiny_h
         wait_until(lambda: client.get("/recommend/u", headers=headers).status_code == 401)
 
 
+def test_a_key_file_that_is_damaged_meanwhile_changes_nothing_and_is_told(tiny_home, caplog):
+    headers = {"X-API-Key": make_keys(tiny_home)["read"]}
+    with serving(tiny_home, auth="on") as client:
+        Workspace(tiny_home).keys_path.write_text("{")
+
+        def is_told():
+            assert client.get("/recommend/u", headers=headers).status_code == 200
+            return "API keys cannot be read again" in caplog.messages
+
+        wait_until(is_told)
+
+
 def test_keys_are_nowhere_in_the_logs_or_answers(guarded, caplog):
     client, keys = guarded
     with caplog.at_level("DEBUG"):

@@ -141,6 +141,18 @@ def test_a_damaged_new_version_is_refused_and_the_old_one_serves(tiny_home):
         assert version_of(client) == before
 
 
+def test_a_sound_version_that_makes_no_sense_is_refused_and_the_old_one_serves(tiny_home):
+    registry = Registry(Workspace(tiny_home).models)
+    with serving(tiny_home) as client:
+        before = version_of(client)
+        with registry.stage() as staged:
+            (staged / "nonsense.txt").write_text("no model at all")
+            published = registry.publish(staged, {}, created_ms=1_780_000_000_000)
+        wait_until(lambda: client.get("/health/ready").json()["refused"] is not None)
+        assert client.get("/health/ready").json()["refused"]["version"] == published
+        assert version_of(client) == before
+
+
 def test_a_damaged_only_version_is_told_and_repaired_by_the_next(tiny_home):
     make_current_a_damaged_copy(tiny_home)
     with serving(tiny_home) as client:

@@ -17,14 +17,14 @@ def ask(app):
 
     async def get():
         transport = httpx.ASGITransport(layer)
-        async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             return await client.get("/", headers={"X-Request-ID": "the-id"})
 
     return asyncio.run(get())
 
 
 def test_a_bug_is_answered_without_its_inside_and_logged_with_it(caplog):
-    async def broken(scope, receive, send):
+    async def broken(_scope, _receive, _send):
         raise ZeroDivisionError("the inside")
 
     answer = ask(broken)
@@ -39,7 +39,7 @@ def test_a_bug_is_answered_without_its_inside_and_logged_with_it(caplog):
 
 
 def test_a_bug_after_the_answer_began_breaks_the_connection():
-    async def broken(scope, receive, send):
+    async def broken(_scope, _receive, send):
         await send({"type": "http.response.start", "status": 200, "headers": []})
         raise ZeroDivisionError
 

@@ -14,7 +14,8 @@ from model.errors import LogUnavailableError
 from model.interactions import ItemChange, LogRow
 from model.storage.event_log import event_of, open_log
 from model.storage.sqlite_file import ACTOR
-from tests.contracts import NOW_MS, EventLogContract, click, clicks
+from tests.contracts import EventLogContract
+from tests.model.storage.entries import NOW_MS, click, clicks
 
 
 class TestSqliteEventLog(EventLogContract):
@@ -206,7 +207,7 @@ import resource, sys
 from pathlib import Path
 from model.errors import LogUnavailableError
 from model.storage.event_log import open_log
-from tests.contracts import NOW_MS, clicks
+from tests.model.storage.entries import NOW_MS, clicks
 
 log = open_log(Path(sys.argv[1]))
 resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, resource.RLIM_INFINITY))
@@ -240,7 +241,7 @@ import os, sys
 from pathlib import Path
 from model.errors import LogUnavailableError
 from model.storage.event_log import open_log
-from tests.contracts import NOW_MS, click
+from tests.model.storage.entries import NOW_MS, click
 
 if os.geteuid() == 0:
     os.setuid(65534)  # permissions do not bind root

@@ -9,7 +9,7 @@ import numpy as np
 
 from model.interactions import Kind, LogRow
 from model.storage.event_log import item_of, open_log
-from tests.contracts import NOW_MS, click
+from tests.model.storage.entries import NOW_MS, click
 
 SIZE = 20
 

@@ -8,7 +8,7 @@ GROUPLENS: dict[str, str | bytes] = {
     "u.data": "196\t1\t3\t881250949\n186\t2\t4\t881250900\n196\t267\t1\t881250949\n",
     "u.item": (
         f"1|Toy Story (1995)|01-Jan-1995||http://x|{FLAGS}\n"
-        f"2|Mis\xe9rables, Les (1995) |22-Jan-1996||http://x|{'0|' * 8}1{'|0' * 10}\n"
+        f"2|Amadeus \xe9t\xe9 (1995) |22-Jan-1996||http://x|{'0|' * 8}1{'|0' * 10}\n"
         f"267|unknown||||1{'|0' * 18}\n"
     ).encode("latin-1"),
     "u.user": "196|49|M|writer|55105\n186|39|F|executive|00000\n",
@@ -21,7 +21,7 @@ RECBOLE: dict[str, str | bytes] = {
     "ml-100k.item": (
         "item_id:token\tmovie_title:token_seq\trelease_year:token\tclass:token_seq\n"
         "1\tToy Story\t1995\tAnimation Children's Comedy\n"
-        "2\tMisérables, Les\t1995\tDrama\n"
+        "2\tAmadeus été\t1995\tDrama\n"
         "267\tunkonwn\tunkonwn\tunknown\n"
     ),
     "ml-100k.user": (
@@ -31,7 +31,7 @@ RECBOLE: dict[str, str | bytes] = {
 }
 ONE_M = {
     "ratings.dat": "1::1::3::978300760\n1::2::5::978300700\n",
-    "movies.dat": "1::Toy Story (1995)::Animation|Comedy\n2::Caf\xe9: 2000 (1999)::Drama\n".encode(
+    "movies.dat": "1::Toy Story (1995)::Animation|Comedy\n2::El\xe9: 2000 (1999)::Drama\n".encode(
         "latin-1"
     ),
     "users.dat": "1::F::25::20::48067\n2::M::56::99::70072-1234\n",
@@ -65,7 +65,7 @@ def test_movielens_100k_becomes_events_films_and_users(tmp_path, files):
             "year": 1995.0,
             "genres": ("Animation", "Children's", "Comedy"),
         },
-        "2": {"title": "Misérables, Les (1995)", "year": 1995.0, "genres": ("Drama",)},
+        "2": {"title": "Amadeus été (1995)", "year": 1995.0, "genres": ("Drama",)},
         "267": {"title": "unknown", "genres": ("unknown",)},
     }
     assert users_in(home) == {
@@ -98,7 +98,7 @@ def test_movielens_1m_becomes_events_films_and_users(tmp_path, ratings):
     run_import(home, write_files(tmp_path / "data", files))
     assert [(e.item_id, e.value) for e in events_in(home)] == [("2", 5.0), ("1", 3.0)]
     assert dict(items_in(home)["2"].attributes) == {
-        "title": "Café: 2000 (1999)",
+        "title": "Elé: 2000 (1999)",
         "year": 1999.0,
         "genres": ("Drama",),
     }

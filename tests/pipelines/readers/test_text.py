@@ -58,7 +58,7 @@ def test_chunks_are_bounded_and_tell_how_far_they_are(tmp_path):
         ("1,2,3", "wrong_width", "expected 2 fields, got 3"),
         ('"1"x,2', "invalid_csv", "not CSV"),
         ("x" * 140_000 + ",2", "invalid_csv", "longer than 131,072 characters"),
-        (b"caf\xe9,2", "encoding", "not UTF-8 text (byte 0xE9); save the file as UTF-8"),
+        (b"\xe9t\xe9,2", "encoding", "not UTF-8 text (byte 0xE9); save the file as UTF-8"),
     ],
 )
 def test_a_bad_row_is_named_by_its_line_and_spares_its_neighbours(tmp_path, row, code, reason):
@@ -99,8 +99,8 @@ def test_separated_fields_know_no_quotation_marks(tmp_path):
 
 
 def test_latin_1_reads_every_byte(tmp_path):
-    path = written(tmp_path, b"1|Mis\xe9rables\n")
-    assert read(path, Layout(2, "|", "latin-1"))[0] == [(1, ["1", "Misérables"])]
+    path = written(tmp_path, b"1|\xe9t\xe9\n")
+    assert read(path, Layout(2, "|", "latin-1"))[0] == [(1, ["1", "été"])]
 
 
 GZIPPED = gzip.compress(b"a,b\n" + b"1,2\n3,4\n" * 9)
@@ -126,6 +126,12 @@ def test_a_file_that_is_damaged_as_a_whole_is_refused(tmp_path, name, content, c
     assert refused.value.code == code
 
 
+def test_an_endless_line_anywhere_refuses_the_file(tmp_path):
+    path = written(tmp_path, b"a,b\n1,2\n" + b"x" * (2 << 20))
+    with pytest.raises(BadInputError, match="line 3 is longer than 1,048,576 bytes"):
+        read(path)
+
+
 @pytest.mark.parametrize("cut", range(1, len(GZIPPED)))
 def test_a_gzip_file_cut_anywhere_is_refused(tmp_path, cut):
     with pytest.raises(BadInputError):
@@ -143,7 +149,7 @@ def test_a_file_that_cannot_be_opened_is_refused_by_name(tmp_path):
     [
         (b"", "empty"),
         (b"\n1,2\n", "empty"),
-        (b"caf\xe9,b\n", "its header is not UTF-8 text"),
+        (b"\xe9t\xe9,b\n", "its header is not UTF-8 text"),
         (b'"a,b\n', "its header is not CSV"),
     ],
 )

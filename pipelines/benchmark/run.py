@@ -1,0 +1,226 @@
+"""`slowwave bench`: speed and size, measured on a copy of the workspace and written down."""
+
+import json
+import os
+import platform
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import version as distribution_version
+from pathlib import Path
+from typing import Any, Final
+
+from model.files import write_atomically
+from model.storage.event_log import open_log
+from model.storage.registry import Registry
+from model.workspace import Workspace
+from pipelines.benchmark.ingestion import bench_events
+from pipelines.benchmark.serving import Effort, bench_serving
+from pipelines.benchmark.training import bench_night, bench_training
+from pipelines.console import Console
+from pipelines.demo_workspace import prepare
+from pipelines.running_service import ended_by_signals
+
+FORMAT: Final = "slowwave-bench/1"
+DEFAULT: Final = ("serve", "events")
+
+_Row = tuple[str, str, str, str]
+
+
+def bench(
+    workspace: Workspace, *, what: Sequence[str], console: Console, effort: Effort | None = None
+) -> dict[str, Any]:
+    """Measures, shows a table, and writes a report into the workspace.
+
+    Everything happens on a copy beside the workspace's files, thus on the same disk. A
+    workspace without anything gets the demo's data and model first.
+
+    Args:
+      workspace: What to measure on.
+      what: Any of `serve`, `events`, `train` and `consolidate`; empty for the first two.
+      console: Where to report.
+      effort: How much to measure.
+
+    Returns:
+      The report, with the path under which it was written.
+
+    Raises:
+      BadInputError: If the workspace has data and no model.
+      ChildProcessError: If a process that is measured fails.
+      ConnectionError: If a request fails.
+    """
+    chosen = [name for name in _BENCHES if name in (what or DEFAULT)]
+    with ended_by_signals():
+        if Registry(workspace.models).current() is None:
+            console.message("There is no model here yet: first come the demo's data and model.")
+            prepare(workspace, None, console)
+        report = _circumstances(workspace)
+        for name in chosen:
+            with _copy(workspace) as (copy, scratch):
+                report[name] = _BENCHES[name](copy, scratch, effort or Effort(), console)
+    path = workspace.reports / f"bench-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
+    write_atomically(path, json.dumps(report, indent=2).encode())
+    _show(report, chosen, path, console)
+    return {**report, "path": str(path)}
+
+
+def _train(copy: Workspace, scratch: Path, effort: Effort, console: Console) -> dict[str, Any]:  # noqa: ARG001 (all alike)
+    return bench_training(copy, console)
+
+
+def _night(copy: Workspace, scratch: Path, effort: Effort, console: Console) -> dict[str, Any]:  # noqa: ARG001 (all alike)
+    return bench_night(copy, scratch, console)
+
+
+_BENCHES: Final[Mapping[str, Callable[[Workspace, Path, Effort, Console], dict[str, Any]]]] = {
+    "serve": bench_serving,
+    "events": bench_events,
+    "train": _train,
+    "consolidate": _night,
+}
+
+
+def _circumstances(workspace: Workspace) -> dict[str, Any]:
+    registry = Registry(workspace.models)
+    version = registry.current()
+    with closing(open_log(workspace.log_path)) as log:
+        head, n_items = log.head(), len(log.catalogue().items)
+    return {
+        "format": FORMAT,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "code_version": distribution_version("slowwave"),
+        "machine": {
+            "cpus": len(os.sched_getaffinity(0)),
+            "python": platform.python_version(),
+            "system": f"{platform.system()} {platform.machine()}",
+            # Others at work make every absolute number worse; ratios bear it better.
+            "load_average": round(os.getloadavg()[0], 2),
+        },
+        "data": {"log_position": head, "items": n_items, "model_version": version},
+    }
+
+
+@contextmanager
+def _copy(workspace: Workspace) -> Iterator[tuple[Workspace, Path]]:
+    """A copy of the workspace that is thrown away, and a scratch folder beside it."""
+    with tempfile.TemporaryDirectory(prefix=".bench-", dir=workspace.home) as folder:
+        copy, scratch = Workspace(Path(folder, "home")), Path(folder, "scratch")
+        copy.home.mkdir()
+        scratch.mkdir()
+        # By the database's own means: a service may be writing to it
+        with (
+            closing(sqlite3.connect(workspace.log_path)) as log,
+            closing(sqlite3.connect(copy.log_path)) as copied,
+        ):
+            log.backup(copied)
+        for path in (workspace.config_path, workspace.schema_path):
+            if path.exists():
+                shutil.copy(path, copy.home)
+        _copy_current_model(workspace, copy)
+        yield copy, scratch
+
+
+def _copy_current_model(workspace: Workspace, copy: Workspace) -> None:
+    registry = Registry(workspace.models)
+    if (version := registry.current()) is not None:
+        shutil.copytree(registry.open(version), copy.models / version)
+        shutil.copy(workspace.models / "CURRENT", copy.models)
+
+
+def _show(report: Mapping[str, Any], chosen: Sequence[str], path: Path, console: Console) -> None:
+    machine, data = report["machine"], report["data"]
+    console.message(
+        f"\n{report['created']}: {machine['cpus']} CPUs (load {machine['load_average']}), "
+        f"Python {machine['python']}, {machine['system']}; model {data['model_version']}, "
+        f"{data['items']:,} items, log position {data['log_position']:,}\n"
+    )
+    rows = [row for name in chosen for row in _ROWS[name](report[name])]
+    console.table(("what", "measured", "against", "ratio"), rows)
+    console.message(f"\nWritten to {path}")
+
+
+def _serve_rows(found: Mapping[str, Any]) -> list[_Row]:
+    per_s, ratio, memory = found["per_s"], found["ratio"], found["resident_mib"]
+    peak, half = found["latency_ms"]["at_peak"], found["latency_ms"]["at_half_of_peak"]
+    rows = [
+        ("service: start to ready", f"{found['ready_s']:.2f} s", "", ""),
+        ("service: memory when ready", _mib(memory["ready"]), "", ""),
+        ("service: memory after load", _mib(memory["after_load"]), "", ""),
+    ]
+    against = {
+        "constant": "a constant from FastAPI",
+        "constant_declared": "the same, return type declared",
+    }
+    rows += [
+        (
+            "POST /recommend, 10 items",
+            f"{per_s['service']:,.0f}/s{_cpu(found, 'service')}",
+            f"{per_s[name]:,.0f}/s{_cpu(found, name)}, {words}",
+            f"{ratio[name]:.2f}",
+        )
+        for name, words in against.items()
+    ]
+    rows += [
+        (
+            f"  latency at {words}, p50 p95 p99",
+            " ".join(f"{v:.1f}" for v in ms.values()) + " ms",
+            "",
+            "",
+        )
+        for words, ms in (("peak", peak), ("half of peak", half))
+    ]
+    ceiling = f"{per_s['load_generator']:,.0f}/s"
+    return [*rows, ("what the load generator could send", ceiling, "", "")]
+
+
+def _event_rows(found: Mapping[str, Any]) -> list[_Row]:
+    return [
+        (
+            f"POST /events, {found['batch']} a call, durable",
+            f"{found['per_s']['service']:,.0f} events/s",
+            f"{found['per_s']['log_alone']:,.0f} events/s, the log alone",
+            f"{found['ratio']:.2f}",
+        ),
+        ("  memory current after", f"{found['current_after_ms']:.1f} ms", "", ""),
+    ]
+
+
+def _train_rows(found: Mapping[str, Any]) -> list[_Row]:
+    return [
+        ("training from scratch", f"{found['seconds']:.0f} s", "", ""),
+        ("  events, all passes", f"{found['events_per_s']:,.0f}/s", "", ""),
+        ("  memory at most", _mib(found["peak_resident_mib"]), "", ""),
+    ]
+
+
+def _night_rows(found: Mapping[str, Any]) -> list[_Row]:
+    scratch = f"{found['from_scratch_seconds']:.0f} s, training from scratch"
+    return [
+        (
+            f"a night with {found['new_events']:,} new events ({found['verdict']})",
+            f"{found['seconds']:.0f} s",
+            scratch,
+            f"{found['ratio']:.2f}",
+        ),
+        ("  memory at most", _mib(found["peak_resident_mib"]), "", ""),
+    ]
+
+
+_ROWS: Final[Mapping[str, Callable[[Mapping[str, Any]], list[_Row]]]] = {
+    "serve": _serve_rows,
+    "events": _event_rows,
+    "train": _train_rows,
+    "consolidate": _night_rows,
+}
+
+
+def _cpu(found: Mapping[str, Any], name: str) -> str:
+    spent = found["cpu_us"][name]
+    return "" if spent is None else f" ({spent:.0f} µs CPU)"
+
+
+def _mib(amount: float | None) -> str:
+    return "not known here" if amount is None else f"{amount:.0f} MiB"

@@ -1,0 +1,227 @@
+"""Requests per second of the service, in rounds that alternate with constant endpoints."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import median
+from typing import Any, Final
+
+from model.storage.event_log import open_log
+from model.workspace import Workspace
+from pipelines.benchmark.load import Load, Sent
+from pipelines.console import Console
+from pipelines.running_service import (
+    free_port,
+    process,
+    running_service,
+    wait_until_ready,
+)
+
+_MOST_USERS: Final = 1_000
+_CHUNK: Final = 10_000
+_ASKED: Final = 10
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is measured.
+
+    Attributes:
+      starts: How often the service is started.
+      rounds: How often each server is measured.
+      round_s: How long a round is.
+      connections: Requests under way at a time.
+    """
+
+    starts: int = 3
+    rounds: int = 5
+    round_s: float = 3.0
+    connections: int = 8
+
+
+def bench_serving(
+    workspace: Workspace, scratch: Path, effort: Effort, console: Console
+) -> dict[str, Any]:
+    """Start, memory and speed of the service.
+
+    Args:
+      workspace: With a model.
+      scratch: A folder for what only the measurement needs.
+      effort: How much to measure.
+      console: Where progress is shown.
+
+    Raises:
+      ChildProcessError: If a server does not start.
+      ConnectionError: If a request fails.
+    """
+    users = known_users(workspace.log_path)
+    bodies = scratch / "recommend.jsonl"
+    write_bodies(bodies, [{"user_id": user, "n": _ASKED} for user in users])
+    starts_s = [_start_s(workspace, scratch) for _ in range(effort.starts - 1)]
+    with running_service(
+        workspace.home, port=free_port(), log_path=scratch / "service.log"
+    ) as service:
+        starts_s.append(service.ready_s)
+        ready_mib = resident_mib(service.process)
+        reply = service.post("/recommend", {"user_id": users[0], "n": _ASKED})
+        load = Load(service.port, "/recommend", str(bodies), effort.connections, effort.round_s)
+        rounds = _alternate(_Target(service.process, load), reply, scratch, effort, console)
+        own = [each.sent for each in rounds["service"]]
+        at_half = run_load(replace(load, rate=median(sent.per_s for sent in own) / 2))
+        busy_mib = resident_mib(service.process)
+    return {
+        "users_asked": len(users),
+        "items_asked": _ASKED,
+        "ready_s": median(starts_s),
+        "resident_mib": {"ready": ready_mib, "after_load": busy_mib},
+        "per_s": {name: median(each.per_s for each in sent) for name, sent in rounds.items()},
+        "ratio": {name: ratio(own, rounds[name]) for name in ("constant", "constant_declared")},
+        "latency_ms": {
+            "at_peak": _middle(own),
+            "at_half_of_peak": at_half.latencies_ms,
+        },
+        "connections": effort.connections,
+        "rounds": effort.rounds,
+        "round_s": effort.round_s,
+    }
+
+
+def _start_s(workspace: Workspace, scratch: Path) -> float:
+    log_path = scratch / "service.log"
+    with running_service(workspace.home, port=free_port(), log_path=log_path) as service:
+        return service.ready_s
+
+
+@dataclass(frozen=True)
+class _Target:
+    """A server and what to send it."""
+
+    process: subprocess.Popen[bytes]
+    load: Load
+
+
+@dataclass(frozen=True)
+class _Round:
+    """What came of a load, and the processor time that the server spent on it."""
+
+    sent: Sent
+    cpu_s: float | None
+
+
+def _alternate(
+    service: _Target, reply: dict[str, Any], scratch: Path, effort: Effort, console: Console
+) -> dict[str, list[_Round]]:
+    """Rounds against the service and the constant endpoints in turn, all of them running."""
+    constant = scratch / "reply.json"
+    constant.write_text(json.dumps(reply), encoding="utf-8")
+    targets = {"service": service}
+    with ExitStack() as servers:
+        kinds = {"constant": "plain", "constant_declared": "declared", "load_generator": "socket"}
+        for name, kind in kinds.items():
+            started, port = servers.enter_context(_constant_server(kind, constant, scratch))
+            targets[name] = _Target(started, replace(service.load, port=port))
+        for each in targets.values():
+            # the first request for a user costs more, as the first one after any pause does
+            run_load(each.load)
+        rounds: dict[str, list[_Round]] = {name: [] for name in targets}
+        with console.progress("Serving", effort.rounds * len(targets)) as bar:
+            for _ in range(effort.rounds):
+                for name, each in targets.items():
+                    rounds[name].append(_round(each))
+                    bar.advance(1, f"{name} {rounds[name][-1].sent.per_s:,.0f}/s")
+    return rounds
+
+
+@contextmanager
+def _constant_server(
+    kind: str, reply: Path, scratch: Path
+) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    port = free_port()
+    command = [sys.executable, "-m", "pipelines.benchmark.constant", kind, str(reply), str(port)]
+    log_path = scratch / f"{kind}.log"
+    with process(command, {}, log_path) as started:
+        wait_until_ready(started, port, log_path, path="/openapi.json")
+        yield started, port
+
+
+def _round(target: _Target) -> _Round:
+    before = _cpu_s(target.process)
+    sent = run_load(target.load)
+    after = _cpu_s(target.process)
+    return _Round(sent, None if before is None or after is None else after - before)
+
+
+def _cpu_s(running: subprocess.Popen[bytes]) -> float | None:
+    """Processor time of a process so far; None where the system does not tell."""
+    stat = Path(f"/proc/{running.pid}/stat")
+    if not stat.exists():
+        return None
+    # the name, in brackets, may hold spaces; the times follow as fields 14 and 15
+    fields = stat.read_text(encoding="utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _cpu_us(rounds: Sequence[_Round]) -> float | None:
+    """Processor time to a request, which other processes disturb less than the rate."""
+    spent = [each.cpu_s * 1e6 / each.sent.requests for each in rounds if each.cpu_s is not None]
+    return median(spent) if spent else None
+
+
+def run_load(load: Load) -> Sent:
+    """Sends a load from a process of its own.
+
+    Raises:
+      ConnectionError: If a request fails.
+    """
+    done = subprocess.run(  # noqa: S603 (no outside text)
+        [sys.executable, "-m", "pipelines.benchmark.load", load.as_argument()],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        last = done.stderr.strip().rpartition("\n")[2]
+        raise ConnectionError(f"the load on {load.path} broke off: {last}")
+    sent = Sent(**json.loads(done.stdout))
+    if sent.failed or not sent.requests:
+        raise ConnectionError(
+            f"{load.path}: {sent.failed:,} of {sent.failed + sent.requests:,} requests failed"
+        )
+    return sent
+
+
+def known_users(log_path: Path) -> list[str]:
+    """The first thousand users that the log has events of."""
+    users: dict[str, None] = {}
+    with closing(open_log(log_path)) as log:
+        rows = log.tail(0, limit=_CHUNK)
+        while rows and len(users) < _MOST_USERS:
+            users.update((row.user_id, None) for row in rows if row.user_id and row.item_id)
+            rows = log.tail(rows[-1].seq, limit=_CHUNK)
+    return list(users)[:_MOST_USERS]
+
+
+def write_bodies(path: Path, bodies: Sequence[dict[str, Any]]) -> None:
+    """Request bodies as the load generator reads them, one to a line."""
+    path.write_text("\n".join(map(json.dumps, bodies)), encoding="utf-8")
+
+
+def resident_mib(running: subprocess.Popen[bytes]) -> float | None:
+    """Memory of a process that lies in RAM; None where the system does not tell."""
+    status = Path(f"/proc/{running.pid}/status")
+    if not status.exists():
+        return None
+    line = next(
+        line for line in status.read_text(encoding="ascii").splitlines() if line.startswith("VmRSS")
+    )
+    return int(line.split()[1]) / 1024
+
+
+def _middle(rounds: Sequence[Sent]) -> dict[str, float]:
+    shares = rounds[0].latencies_ms
+    return {share: median(sent.latencies_ms[share] for sent in rounds) for share in shares}
