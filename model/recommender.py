@@ -97,14 +97,17 @@ class Recommendation:
 
 
 class _View(NamedTuple):
-    """A user's memory in the slow model's numbers."""
+    """A user's memory in the slow model's numbers: all that stays until the user's next event.
 
-    liked: NDArray[np.int32]
-    disliked: NDArray[np.int32]
-    last: NDArray[np.int32]
+    `history` lacks the moment's slots in its `attributes`; `inputs` and `rows` are
+    what the slow model makes of it.
+    """
+
+    history: QueryBatch
+    inputs: FloatArray
+    rows: NDArray[np.int32]
     seen: NDArray[np.int64]
     refused: NDArray[np.int64]
-    slots: list[int]
     known: bool
 
 
@@ -186,6 +189,8 @@ class Recommender:
         changes = [item_of(row) for row in rows if row.kind == Kind.ITEM]
         if changes:
             self.catalogue.put(changes)
+            # an item newer than the model may have a new vector, and be in any history
+            self._views.clear()
         self.catalogue.ensure(row.item_id for row in rows if row.item_id is not None)
         for row in rows:
             if row.kind == Kind.USER and row.user_id is not None:
@@ -202,7 +207,7 @@ class Recommender:
         self.catch_up()
         view = self._view(query)
         batch = self._batch(query, view)
-        slow = self._scorer.score(batch, self.catalogue.vectors)
+        slow = self._slow(view, batch)
         base, fast = self._base(query.now_ms)
         scores = slow.wide[0] + slow.deep[0] + base
         fallback = None if view.known else "popular"
@@ -213,69 +218,70 @@ class Recommender:
         scored = _Scored(batch, slow, fast, scores, top)
         return self._reply(query, scored, fallback)
 
+    def _slow(self, view: _View, batch: QueryBatch) -> Slow:
+        """The slow score of the whole catalogue, from what the view has ready."""
+        scorer, space = self._scorer, self._scorer.space
+        hidden = scorer.hidden(view.inputs, batch.attributes)
+        moment = space.attribute_rows(batch.attributes[:, view.history.attributes.shape[1] :])
+        rows = np.concatenate([view.rows, moment], axis=1)
+        return scorer.score_hidden(hidden, rows, self.catalogue.vectors)
+
     def _view(self, query: Query) -> _View:
         actor = query.user_id
         if actor is None and query.session_id is not None:
             actor = session_actor(query.session_id)
-        view = self._actor_view(actor) if actor is not None else self._empty_view()
-        if not query.seed_items:
-            return view
-        numbers = [self.catalogue.number(item) for item in reversed(query.seed_items)]
-        seeds = np.array([n for n in numbers if n], np.int32)
-        if not len(seeds):
-            return view
-        liked = np.concatenate([seeds[None, :], view.liked], axis=1)[:, : view.liked.shape[1]]
-        seen = np.concatenate([view.seen, seeds])
-        return view._replace(liked=liked, last=seeds[:1], seen=seen, known=True)
-
-    def _actor_view(self, actor: str) -> _View:
-        view = self._views.get(actor)
-        if view is not None:
-            self._views.move_to_end(actor)
-            return view
-        attributes = self._log.user(actor) or NO_ATTRIBUTES
-        memory = self.memory.user(actor)
-        length = self._scorer.space.history
-        newest = memory.episodes[-1].item_id if memory.episodes else None
-        view = _View(
-            liked=self._history([e.item_id for e in memory.newest(Outcome.SUCCESS, length)]),
-            disliked=self._history([e.item_id for e in memory.newest(Outcome.FAILURE, length)]),
-            last=np.array([PADDING if newest is None else self.catalogue.number(newest)], np.int32),
-            seen=self._numbers(memory.seen()),
-            refused=self._numbers(memory.refused()),
-            slots=self._scorer.space.user_slots(attributes),
-            known=bool(memory.episodes) or bool(attributes),
-        )
-        self._views[actor] = view
-        if len(self._views) > self._config.cached_users:
-            self._views.popitem(last=False)
+        if query.seed_items:
+            return self._made_view(actor, query.seed_items)
+        key = actor or ""
+        view = self._views.get(key)
+        if view is None:
+            view = self._views[key] = self._made_view(actor, ())
+            if len(self._views) > self._config.cached_users:
+                self._views.popitem(last=False)
+        else:
+            self._views.move_to_end(key)
         return view
 
-    def _empty_view(self) -> _View:
-        none, empty = np.empty(0, np.int64), self._history([])
-        slots = self._scorer.space.user_slots(NO_ATTRIBUTES)
-        return _View(empty, empty, _NOTHING, none, none, slots, known=False)
+    def _made_view(self, actor: str | None, seed_items: tuple[str, ...]) -> _View:
+        """A view of an actor's memory, with `seed_items` taken as just liked."""
+        space, length = self._scorer.space, self._scorer.space.history
+        memory = self.memory.user(actor) if actor is not None else self.memory.nobody()
+        attributes = (self._log.user(actor) if actor is not None else None) or NO_ATTRIBUTES
+        seeds = [item for item in reversed(seed_items) if self.catalogue.number(item)]
+        liked = seeds + [e.item_id for e in memory.newest(Outcome.SUCCESS, length)]
+        last = seeds[:1] or [e.item_id for e in memory.episodes[-1:]]
+        history = QueryBatch(
+            user=np.array([space.users.number(actor) if actor is not None else 0], np.int32),
+            liked=self._padded(liked[:length], length),
+            disliked=self._padded(
+                [e.item_id for e in memory.newest(Outcome.FAILURE, length)], length
+            ),
+            last=self._padded(last, 1)[0],
+            attributes=np.array([space.user_slots(attributes)], np.int32).reshape(1, -1),
+        )
+        return _View(
+            history=history,
+            inputs=self._scorer.history_inputs(history, self.catalogue.vectors),
+            rows=space.wide_rows(history),
+            seen=self._numbers(memory.seen() | set(seeds)),
+            refused=self._numbers(memory.refused()),
+            known=bool(memory.episodes) or bool(attributes) or bool(seeds),
+        )
 
     def _numbers(self, items: set[str]) -> NDArray[np.int64]:
         return np.array([self.catalogue.number(item) for item in sorted(items)], np.int64)
 
-    def _history(self, items: list[str]) -> NDArray[np.int32]:
-        """[1, history] item numbers, -1 padded."""
-        table = np.full((1, self._scorer.space.history), PADDING, np.int32)
+    def _padded(self, items: list[str], length: int) -> NDArray[np.int32]:
+        """[1, length] item numbers, -1 padded."""
+        table = np.full((1, length), PADDING, np.int32)
         table[0, : len(items)] = [self.catalogue.number(item) for item in items]
         return table
 
     def _batch(self, query: Query, view: _View) -> QueryBatch:
-        space = self._scorer.space
-        user = 0 if query.user_id is None else space.users.number(query.user_id)
-        slots = view.slots + space.context_slots(query.context, query.now_ms)
-        return QueryBatch(
-            user=np.array([user], np.int32),
-            liked=view.liked,
-            disliked=view.disliked,
-            last=view.last,
-            attributes=np.array([slots], np.int32),
-        )
+        slots = self._scorer.space.context_slots(query.context, query.now_ms)
+        moment = np.array([slots], np.int32).reshape(1, -1)
+        attributes = np.concatenate([view.history.attributes, moment], axis=1)
+        return view.history._replace(attributes=attributes)
 
     def _base(self, now_ms: int) -> tuple[FloatArray, FloatArray]:
         """[items] bias plus trending with -inf where an item may not be shown, and trending."""
@@ -305,13 +311,10 @@ class Recommender:
         for condition in query.filters:
             candidates[~self.catalogue.matching(condition)] = -np.inf
         n = min(query.n, len(candidates))
-        best = np.argpartition(-candidates, n - 1)[:n]
-        # argpartition cuts ties anywhere: take all that tie with the last, then sort
-        worst = candidates[best].min()
-        if worst > -np.inf:
-            best = np.flatnonzero(candidates >= worst)
-        best = best[np.lexsort((best, -candidates[best]))][:n]
-        return best[candidates[best] > -np.inf]
+        # a partition cuts ties anywhere: take all that tie with the last, then sort
+        worst = np.partition(candidates, len(candidates) - n)[len(candidates) - n]
+        best = np.flatnonzero(candidates >= worst if worst > -np.inf else candidates > -np.inf)
+        return best[np.argsort(-candidates[best], kind="stable")][:n]
 
     def _reply(self, query: Query, scored: _Scored, fallback: str | None) -> Recommendation:
         catalogue, (batch, slow, fast, scores, top) = self.catalogue, scored
@@ -339,9 +342,6 @@ class Recommender:
             if explained
             else None,
         )
-
-
-_NOTHING = np.array([PADDING], np.int32)
 
 
 def _sources(parts: Mapping[str, FloatArray], top: NDArray[np.intp]) -> list[str]:

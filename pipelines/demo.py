@@ -174,6 +174,7 @@ def _rate(
 
 def _account(service: RunningService, prepared: Prepared, *, seconds: float) -> dict[str, Any]:
     return {
+        "home": str(service.log_path.parent),
         "url": service.url,
         "model_version": prepared.manifest["version"],
         "trained": prepared.trained,

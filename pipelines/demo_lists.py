@@ -10,7 +10,7 @@ from pipelines.running_service import RunningService
 _SHOWN: Final = 10
 # Long enough to say from where a film came up.
 _ASKED: Final = 500
-_TITLE_WIDTH: Final = 40
+_WIDTH: Final = 44
 
 
 @dataclass(frozen=True)
@@ -166,8 +166,8 @@ def _place(rank: int | None) -> str:
     return f"place {_came_from(rank)}" if rank else f"below place {_ASKED}"
 
 
-def _cut(title: str) -> str:
-    return title if len(title) <= _TITLE_WIDTH else title[: _TITLE_WIDTH - 1] + "…"
+def _cut(text: str) -> str:
+    return text if len(text) <= _WIDTH else text[: _WIDTH - 1] + "…"
 
 
 def _percent(probability: float | None) -> str:
@@ -178,4 +178,4 @@ def _strongest(film: RankedFilm) -> str:
     if not film.reasons:
         return ""
     text, weight = film.reasons[0]
-    return f"{weight:+.2f} {text}"
+    return f"{weight:+.2f} {_cut(text)}"

@@ -60,6 +60,7 @@ def prepare(workspace: Workspace, data: Path | None, console: Console) -> Prepar
         imported = import_path(
             workspace, folder, format=None, strict=False, now_ms=_now_ms(), console=console
         )
+    refuse_other_data(workspace)
     registry = Registry(workspace.models)
     current = registry.current()
     if current is not None and not imported.events:
@@ -79,8 +80,8 @@ def refuse_other_data(workspace: Workspace) -> None:
     films = titles(workspace) if workspace.log_path.exists() else {}
     if films and not set(FIRST_RATED) <= set(films.values()):
         raise BadInputError(
-            f"{workspace.home} holds data other than MovieLens-100K, and the demo would mix the "
-            "two; name an empty or new folder with --home",
+            f"{workspace.home} holds data other than MovieLens-100K, which is not mixed in; name "
+            "a new folder with --home, or train on what is there (slowwave train)",
             "other_data",
         )
 

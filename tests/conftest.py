@@ -34,6 +34,13 @@ def refuse_distant_hosts(event, arguments):
 sys.addaudithook(refuse_distant_hosts)
 
 
+def pytest_ignore_collect(collection_path, config):
+    """A run without the `tf` tests does not even import the modules full of them."""
+    if collection_path.suffix != ".py" or "not tf" not in config.option.markexpr:
+        return None
+    return "pytestmark = pytest.mark.tf" in collection_path.read_text("utf-8") or None
+
+
 @pytest.fixture(scope="session")
 def tensorflow_may_load(request):
     return any(item.get_closest_marker("tf") for item in request.session.items)

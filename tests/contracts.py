@@ -215,6 +215,14 @@ class EventLogContract:
         log.append([click("e2", "i1")], NOW_MS)
         assert log.catalogue().items == (item,)
 
+    def test_an_event_after_a_deletion_puts_the_item_back_without_attributes(self, log):
+        item, deletion = ItemChange("i1", {"title": "One"}), ItemChange("i1", None)
+        log.append([item, deletion, click("e1", "i1")], NOW_MS)
+        assert log.catalogue().items == (ItemChange("i1", {}),)
+        log.append([deletion], NOW_MS)
+        log.append([click("e2", "i1")], NOW_MS)
+        assert log.catalogue().items == (ItemChange("i1", {}),)
+
     def test_metadata_equal_to_the_present_state_are_not_written(self, log):
         item = ItemChange("i1", {"year": 1995.0, "genres": ("a", "b")}, available_from_ms=3)
         user = UserChange("u1", {"age": 24.0, "new": False})

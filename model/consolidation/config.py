@@ -28,7 +28,7 @@ class NightConfig:
     held_out_share: float = 0.2
     replay_ratio: float = 1.0
     epochs: int = 1
-    learning_rate_scale: float = 0.5
+    learning_rate_scale: float = 1.0
     max_quality_loss: float = 0.02
     max_forgetting: float = 0.05
     max_logloss_rise: float = 0.02

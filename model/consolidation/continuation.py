@@ -1,39 +1,36 @@
-"""One night: the served model, taught what the log holds since, and measured beside it.
+"""Teaches the served model what the log holds since: the candidate of a night.
 
-The new events are cut in log order. The head is learned, the tail is held out: the
-candidate is judged on it, and the next night learns it. Old events are replayed beside
-the head, except a sample of the newest that is kept to see what was forgotten.
+The new events are cut in log order. The head is learned; the tail is held out, to judge
+the candidate on, and the next night learns it. Old events are replayed beside the head,
+all but a sample of the newest ones, which shows what was forgotten.
 """
 
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model.consolidation.config import NightConfig
-from model.consolidation.gates import Measured, paired_change
 from model.consolidation.replay import draw
+from model.slow.bootstrap import pruned
 from model.slow.bundle import Bundle, Calibration, make_bundle
 from model.slow.calibration import fit_calibration
 from model.slow.config import SlowConfig
-from model.slow.crosses import CrossTable, without_zeros
-from model.slow.evaluation import Evaluation, evaluate
+from model.slow.evaluation import evaluate
 from model.slow.examples import EventColumns, Examples, Metadata
-from model.slow.extension import described, grown, grown_space, with_crosses
+from model.slow.extension import described, grown, grown_space, growth, with_crosses
 from model.slow.parameters import Parameters, log_share, share
-from model.slow.scorer import SlowScorer
 from model.slow.space import admitted, success_counts
 from model.slow.training import OnProgress, Plan, fit
-from model.slow.bootstrap import pruned
 
-# Outcomes that the calibration remembers: a night moves it by its own share of these.
+Positions = NDArray[np.intp]
+
+# How many outcomes the calibration remembers: a night moves it by its own share of them.
 CALIBRATION_MEMORY: Final = 8_000
 
-_PROBE_SHARE: Final = 0.2
+_PROBED_SHARE: Final = 0.2
 _MOST_PROBED: Final = 4_000
-_MOST_LISTS: Final = 512
-_LIST_LENGTH: Final = 10
 
 
 @dataclass(frozen=True)
@@ -41,22 +38,173 @@ class Cut:
     """Where the log is cut tonight.
 
     Attributes:
-      trained_through_seq: The served model has learned everything up to here.
-      held_out_from_seq: The candidate learns everything before here.
+      learned_seq: The served model has learned everything up to here.
+      held_out_seq: The first event that is held out.
     """
 
-    trained_through_seq: int
-    held_out_from_seq: int
+    learned_seq: int
+    held_out_seq: int
 
 
-def cut(new_seq: NDArray[np.int64], trained_through_seq: int, held_out_share: float) -> Cut:
-    """Cuts new events, in log order, into a head to learn and a tail to judge on.
+def cut(new_seq: NDArray[np.int64], learned_seq: int, held_out_share: float) -> Cut:
+    """Cuts new events into a head to learn and a tail to judge on, at least one event each.
 
     Args:
-      new_seq: [events] rising log positions of the new events, at least two.
-      trained_through_seq: What the served model has learned.
-      held_out_share: The tail's share of the events; each part gets one event at least.
+      new_seq: [events] log positions of the new events, rising; two at least.
+      learned_seq: The last position that the served model has learned.
+      held_out_share: The tail's share of the events.
     """
     n = len(new_seq)
     n_tail = min(max(round(n * held_out_share), 1), n - 1)
-    return Cut(trained_through_seq, int(new_seq[n - n_tail]))
+    return Cut(learned_seq, int(new_seq[n - n_tail]))
+
+
+@dataclass(frozen=True)
+class Night:
+    """The served model, grown for the night's events, and the parts of these events.
+
+    Positions are those of `examples`; events that say nothing of success or failure are
+    in no part, but in everyone's history.
+
+    Attributes:
+      served: The served model, which scores as before, with room for what is new.
+      metadata: Attributes of items and users.
+      examples: All events, in the grown model's feature space.
+      actors: [events] number of each event's user or session.
+      old: What the served model has learned.
+      head: What is to be learned.
+      held_out: What the candidate is judged on.
+      grown: How many users, items and attribute values are new.
+    """
+
+    served: Bundle
+    metadata: Metadata
+    examples: Examples
+    actors: NDArray[np.intp]
+    old: Positions
+    head: Positions
+    held_out: Positions
+    grown: dict[str, int]
+
+
+def open_night(served: Bundle, columns: EventColumns, metadata: Metadata, at: Cut) -> Night:
+    """Grows the served model for the events before the held-out ones, and encodes all events."""
+    known = columns.take(np.flatnonzero(columns.seq < at.held_out_seq))
+    space = grown_space(served.space, known, metadata)
+    examples = Examples(columns, space, metadata)
+    labelled, seq = examples.labelled, examples.seq
+    return Night(
+        served=grown(served, space, metadata),
+        metadata=metadata,
+        examples=examples,
+        actors=np.unique(columns.actor, return_inverse=True)[1][columns.by_time()],
+        old=np.flatnonzero(labelled & (seq <= at.learned_seq)),
+        head=np.flatnonzero(labelled & (seq > at.learned_seq) & (seq < at.held_out_seq)),
+        held_out=np.flatnonzero(labelled & (seq >= at.held_out_seq)),
+        grown=growth(served.space, space),
+    )
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What a night made.
+
+    Attributes:
+      bundle: The candidate.
+      probe: Old events that were not replayed.
+      counts: What was learned, and how much of it was new.
+      losses: [epochs] mean training loss in nats; None where it was not finite.
+      not_finite: Names of arrays that hold a number that is not finite.
+    """
+
+    bundle: Bundle
+    probe: Positions
+    counts: dict[str, int]
+    losses: list[float | None]
+    not_finite: tuple[str, ...]
+
+
+def teach(
+    night: Night,
+    slow: SlowConfig,
+    config: NightConfig,
+    *,
+    seed: int,
+    on_progress: OnProgress | None = None,
+) -> Candidate:
+    """Trains the served model further on the head, with old events replayed among it.
+
+    Args:
+      night: The events.
+      slow: How the slow model trains.
+      config: How a night does.
+      seed: Decides what is replayed, shuffles and dropout.
+      on_progress: Called after every step.
+    """
+    rng = np.random.default_rng(seed)
+    probe = _probe(night.old, rng)
+    left = np.setdiff1d(night.old, probe)
+    n_replayed = round(config.replay_ratio * len(night.head))
+    replayed = left[draw(night.actors[left], night.examples.item[left], n_replayed, rng)]
+    start = _prepared(night, slow)
+    fitted = fit(
+        dict(start.parameters),
+        night.examples,
+        np.concatenate([night.head, replayed]),
+        slow,
+        Plan(seed, config.epochs, None, config.learning_rate_scale, on_progress),
+    )
+    parameters, crosses = pruned(fitted.parameters)
+    not_finite = tuple(name for name, array in parameters.items() if not np.isfinite(array).all())
+    return Candidate(
+        bundle=make_bundle(night.served.space, parameters, _calibration(night)),
+        probe=probe,
+        counts={
+            "learned": len(night.head),
+            "replayed": len(replayed),
+            "held_out": len(night.held_out),
+            **night.grown,
+            **crosses,
+        },
+        losses=[loss if np.isfinite(loss) else None for loss in fitted.losses],
+        not_finite=not_finite,
+    )
+
+
+def _probe(old: Positions, rng: np.random.Generator) -> Positions:
+    """Half of the newest fifth of the old events: what was learned last is lost first."""
+    newest = old[len(old) - round(_PROBED_SHARE * len(old)) :]
+    return np.sort(rng.choice(newest, min(len(newest) // 2, _MOST_PROBED), replace=False))
+
+
+def _prepared(night: Night, config: SlowConfig) -> Bundle:
+    """The served model with what needs no training: attributes, crosses, popularity."""
+    examples = night.examples
+    learned = np.concatenate([night.old, night.head])
+    bundle = described(night.served, night.metadata)
+    bundle = with_crosses(bundle, admitted(examples, learned, config))
+    before, now = success_counts(examples, night.old), success_counts(examples, learned)
+    p: Parameters = dict(bundle.parameters)
+    p["item_share"] = share(now)
+    # the bias is log popularity plus what training made of it, which stays
+    p["item_bias"] = p["item_bias"] + (log_share(now) - log_share(before))
+    return Bundle(bundle.space, p, bundle.calibration)
+
+
+def _calibration(night: Night) -> Calibration | None:
+    """The served calibration, moved towards what the head says.
+
+    Platt's map is fitted to the served model's log-odds of the head, which it has not
+    seen: the candidate's own would flatter it, for it was trained on them. The users of
+    one night are not those of the next, so the map moves a part of the way only.
+    """
+    old = night.served.calibration
+    seen = evaluate(night.served, night.examples, night.head)
+    new = fit_calibration(seen.logits, seen.labels)
+    if old is None or new is None:
+        return new or old
+    weight = len(seen.labels) / (len(seen.labels) + CALIBRATION_MEMORY)
+    return Calibration(
+        scale=old.scale + weight * (new.scale - old.scale),
+        offset=old.offset + weight * (new.offset - old.offset),
+    )

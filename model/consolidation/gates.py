@@ -48,28 +48,32 @@ class Change:
         """Whether there are events and users enough to speak of chance at all."""
         return self.events >= MIN_EVENTS and self.users >= MIN_USERS
 
+    def words(self, metric: str) -> str:
+        """The change as text."""
+        low, high = self.interval
+        return (
+            f"{metric} {self.served:.4f} → {self.candidate:.4f}, {self.relative:+.1%} "
+            f"({low:+.1%} to {high:+.1%}; {self.events:,} events, {self.users:,} users)"
+        )
+
 
 @dataclass(frozen=True)
 class Measured:
     """What is known of a candidate beside the served model.
 
     Attributes:
-      not_finite: Names of arrays that hold a number that is not finite.
-      parity: Largest difference between NumPy and TensorFlow; None where they disagree.
       quality: Change of NDCG@10 on the held-out events; None without a success there.
       retained: Change of NDCG@10 on old events; None without a success among them.
-      loss: Change of the outcome log-loss on the held-out events; None where no
-        probability can be learned.
+      loss: Change of the outcome log-loss on the held-out events; None where one of the
+        models gives no probability.
       coverage: Different items in the top 10 of the same requests: the candidate's
         number as a share of the served model's.
     """
 
-    not_finite: tuple[str, ...]
-    parity: float | None
-    quality: Change | None = None
-    retained: Change | None = None
-    loss: Change | None = None
-    coverage: float | None = None
+    quality: Change | None
+    retained: Change | None
+    loss: Change | None
+    coverage: float
 
 
 @dataclass(frozen=True)
@@ -79,18 +83,18 @@ class Verdict:
     Attributes:
       name: The gate.
       passed: Whether the candidate may be published, as far as this gate sees.
-      value: What was measured; None where nothing could be.
-      limit: The least, or for a rise the largest, value that passes without a doubt.
-      interval: 95 % interval of the value, where it is known.
       reason: The verdict in words.
+      value: What was measured; None where nothing could be.
+      limit: The worst value that passes without a doubt; None where there is none.
+      interval: 95 % interval of the value, where it is known.
     """
 
     name: str
     passed: bool
-    value: float | None
-    limit: float | None
-    interval: tuple[float, float] | None
     reason: str
+    value: float | None = None
+    limit: float | None = None
+    interval: tuple[float, float] | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -127,8 +131,8 @@ def paired_change(
     if not len(served):
         return None
     number = np.unique(users, return_inverse=True)[1]
-    counts = np.bincount(number).astype(np.float64)
-    sums = np.bincount(number, candidate - served)
+    counts = np.asarray(np.bincount(number), np.float64)
+    sums = np.asarray(np.bincount(number, candidate - served), np.float64)
     # a model that ranked nothing right must not make every change infinite
     base = max(float(served.mean()), _LEAST_MEAN)
     means = _resampled_means(sums, counts, rng) / base
@@ -157,23 +161,37 @@ def _resampled_means(
 
 
 def judge(measured: Measured, policy: NightConfig) -> list[Verdict]:
-    """Every gate's verdict; the candidate may be published when all of them passed."""
-    safety = [_finite(measured.not_finite), _parity(measured.parity)]
-    if measured.not_finite:
-        return safety  # nothing else can be measured of such a model
+    """What the comparison with the served model says."""
     quality = _Gate("quality", "NDCG@10", -1, policy.max_quality_loss)
-    forgetting = _Gate("forgetting", "NDCG@10 on old events", -1, policy.max_forgetting)
-    calibration = _Gate("calibration", "the outcome log-loss", 1, policy.max_logloss_rise)
+    forgetting = _Gate("forgetting", "NDCG@10 of old events", -1, policy.max_forgetting)
+    calibration = _Gate("calibration", "log-loss", 1, policy.max_logloss_rise)
     new, old = quality.clear(measured.quality), forgetting.clear(measured.retained)
     return [
         quality.verdict(measured.quality, vouched=old),
         forgetting.verdict(measured.retained, vouched=new),
-        _one_outcome()
-        if measured.loss is None
-        else calibration.verdict(measured.loss, vouched=new or old),
-        *safety,
+        calibration.verdict(measured.loss, vouched=new or old),
         _coverage(measured.coverage, policy.min_coverage),
     ]
+
+
+def finite(not_finite: tuple[str, ...]) -> Verdict:
+    """Whether every number of the candidate is one, given the names of arrays where not."""
+    told = ", ".join(not_finite)
+    reason = f"not all numbers are finite: {told}" if told else "all numbers are finite"
+    return Verdict("finite", not not_finite, reason, float(len(not_finite)), 0.0)
+
+
+def parity(difference: float | None, limit: float) -> Verdict:
+    """Whether serving and training arithmetic agree; None says that they do not."""
+    if difference is None:
+        return Verdict("parity", passed=False, reason="NumPy and TensorFlow disagree", limit=limit)
+    reason = f"NumPy and TensorFlow differ by {difference:.1g} at most"
+    return Verdict("parity", difference <= limit, reason, difference, limit)
+
+
+def _coverage(share: float, least: float) -> Verdict:
+    reason = f"lists hold {share:.0%} as many different items as the served model's"
+    return Verdict("coverage", share >= least, reason, share, least)
 
 
 @dataclass(frozen=True)
@@ -197,26 +215,17 @@ class _Gate:
         return change is not None and change.enough and not self._exceeded(change)
 
     def verdict(self, change: Change | None, *, vouched: bool) -> Verdict:
-        """The verdict; `vouched` says whether another gate speaks for the candidate."""
+        """The verdict; `vouched` says whether other events speak for the candidate."""
         limit = self.worse * self.most
         if change is None:
-            reason = f"there is nothing to measure {self.metric} on"
-            return Verdict(self.name, vouched, None, limit, None, _unsettled(reason, vouched))
-        low, high = change.interval
-        told = (
-            f"{self.metric} went from {change.served:.4f} to {change.candidate:.4f} "
-            f"({change.relative:+.1%}, 95 % interval {low:+.1%} to {high:+.1%}, "
-            f"{change.events:,} events of {change.users:,} users)"
-        )
-        passed = True
-        if not change.enough:
-            passed, told = vouched, _unsettled(f"{told}: too few to tell", vouched)
-        elif self._exceeded(change) and self._beyond_chance(change):
-            passed, told = False, f"{told}: more than {limit:+.1%}, and beyond chance"
-        elif self._exceeded(change):
-            passed = vouched
-            told = _unsettled(f"{told}: more than {limit:+.1%}, but within chance", vouched)
-        return Verdict(self.name, passed, change.relative, limit, change.interval, told)
+            return Verdict(self.name, vouched, f"nothing to compare; {_voucher(vouched)}")
+        passed, reason = True, change.words(self.metric)
+        if change.enough and self._exceeded(change) and self._beyond_chance(change):
+            passed, reason = False, f"{reason}: worse than {limit:+.1%} allows, beyond chance"
+        elif not self.clear(change):
+            why = "not beyond chance" if change.enough else "too few events to tell"
+            passed, reason = vouched, f"{reason}: {why}; {_voucher(vouched)}"
+        return Verdict(self.name, passed, reason, change.relative, limit, change.interval)
 
     def _exceeded(self, change: Change) -> bool:
         return self.worse * change.relative > self.most
@@ -225,36 +234,5 @@ class _Gate:
         return min(self.worse * end for end in change.interval) > 0.0
 
 
-def _unsettled(reason: str, vouched: bool) -> str:  # noqa: FBT001 - private, two callers
-    other = "the other events speak for it" if vouched else "nothing else speaks for it"
-    return f"{reason}; {other}"
-
-
-def _one_outcome() -> Verdict:
-    reason = "the events hold one outcome only, so no probability is served"
-    return Verdict("calibration", passed=True, value=None, limit=None, interval=None, reason=reason)
-
-
-def _finite(not_finite: tuple[str, ...]) -> Verdict:
-    reason = (
-        f"numbers that are not finite in {', '.join(not_finite)}"
-        if not_finite
-        else "all numbers are finite"
-    )
-    return Verdict("finite", not not_finite, float(len(not_finite)), 0.0, None, reason)
-
-
-def _parity(difference: float | None) -> Verdict:
-    if difference is None:
-        reason = "the NumPy scorer and TensorFlow disagree on the candidate"
-        return Verdict("parity", passed=False, value=None, limit=None, interval=None, reason=reason)
-    reason = f"the NumPy scorer and TensorFlow differ by at most {difference:.1g}"
-    return Verdict("parity", True, difference, None, None, reason)
-
-
-def _coverage(share: float | None, least: float) -> Verdict:
-    if share is None:
-        reason = "there are no requests to fill lists for"
-        return Verdict("coverage", False, None, least, None, reason)
-    reason = f"the lists hold {share:.0%} as many different items as the served model's"
-    return Verdict("coverage", share >= least, share, least, None, reason)
+def _voucher(vouched: bool) -> str:  # noqa: FBT001 - a word for a truth value
+    return "other events speak for it" if vouched else "nothing else speaks for it"

@@ -88,6 +88,10 @@ class FastMemory:
         weights = self._rules.weights(types) * np.array([sign for _, sign in counted])
         self.trending.add(items[kept], times[kept], weights[kept], n_items)
 
+    def nobody(self) -> UserMemory:
+        """The memory of one of whom nothing is known."""
+        return UserMemory(self._rules)
+
     def user(self, actor: str) -> UserMemory:
         """What is remembered of a user or session; empty for one that was never heard of."""
         memory = self._users.get(actor)

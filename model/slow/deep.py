@@ -79,12 +79,12 @@ class DeepTowers(tf.keras.layers.Layer):
             user = tf.where(unknown, 0, user)
         parts = [
             tf.gather(self.p["user_embedding"], user),
-            self._sum_present(self.p["query_attribute_embedding"], batch["attributes"]),
             self._pooled(vectors, batch["liked"], "liked_decay", training=training),
             self._pooled(vectors, batch["disliked"], "disliked_decay", training=training),
             self._sum_present(vectors, batch["last"][:, None]),
             self._log_count(batch["liked"]),
             self._log_count(batch["disliked"]),
+            self._sum_present(self.p["query_attribute_embedding"], batch["attributes"]),
         ]
         inputs = tf.concat(parts, axis=1)
         activation = tf.nn.relu(inputs @ self.p["hidden_kernel"] + self.p["hidden_bias"])

@@ -65,7 +65,8 @@ def evaluate(bundle: Bundle, examples: Examples, which: NDArray[np.intp]) -> Eva
     labelled = which[examples.labelled[which]]
     ranks.extend(_ranks(scorer, examples, b) for b in _batches(which[examples.success[which]]))
     for batch in _batches(labelled):
-        hidden = scorer.hidden(examples.queries(batch), scorer.vectors)
+        queries = examples.queries(batch)
+        hidden = scorer.hidden(scorer.history_inputs(queries, scorer.vectors), queries.attributes)
         own = scorer.outcome_logits(hidden, scorer.vectors, examples.item[batch][:, None])
         logits.append(own[:, 0].astype(np.float64))
     labels = examples.label[labelled].astype(np.float64)

@@ -8,7 +8,7 @@ the old one did, and every new item as the serving catalogue did.
 
 import itertools
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -37,21 +37,6 @@ Sources: TypeAlias = NDArray[np.int64]
 
 SlotRow: TypeAlias = tuple[list[int], list[float]]
 """An item's attribute values and their weights."""
-
-
-@dataclass(frozen=True)
-class Growth:
-    """How much a feature space grew.
-
-    Attributes:
-      users: User ids that are new.
-      items: Item ids that are new.
-      attribute_values: Categories that are new, of items and of requests.
-    """
-
-    users: int
-    items: int
-    attribute_values: int
 
 
 def grown_space(space: FeatureSpace, columns: EventColumns, metadata: Metadata) -> FeatureSpace:
@@ -95,16 +80,16 @@ def _grown_encoder(encoder: AttributeEncoder, rows: Iterable[Attributes]) -> Att
     return replace(encoder, terms=encoder.terms.extended(terms))
 
 
-def growth(old: FeatureSpace, new: FeatureSpace) -> Growth:
-    """What `new` has that `old` has not."""
-    return Growth(
-        users=len(new.users) - len(old.users),
-        items=len(new.items) - len(old.items),
-        attribute_values=new.item_attributes.size
+def growth(old: FeatureSpace, new: FeatureSpace) -> dict[str, int]:
+    """How many users, items and attribute values `new` has that `old` has not."""
+    return {
+        "new_users": len(new.users) - len(old.users),
+        "new_items": len(new.items) - len(old.items),
+        "new_attribute_values": new.item_attributes.size
         + new.query_attributes.size
         - old.item_attributes.size
         - old.query_attributes.size,
-    )
+    }
 
 
 def grown(bundle: Bundle, space: FeatureSpace, metadata: Metadata) -> Bundle:

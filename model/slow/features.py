@@ -188,20 +188,29 @@ class FeatureSpace:
           [batch, 2·wide_history + 1 + slots] row numbers, -1 padded. The order is
           liked, disliked, last, attributes.
         """
+        rows = [self.history_rows(batch), self.attribute_rows(batch.attributes)]
+        return np.concatenate(rows, axis=1)
+
+    def history_rows(self, batch: QueryBatch) -> NDArray[np.int32]:
+        """[batch, 2·wide_history + 1] the leading part of `wide_rows`."""
         size = self.items.size
         blocks = (
-            (batch.liked[:, : self.wide_history], 0, size),
-            (batch.disliked[:, : self.wide_history], size, size),
-            (batch.last[:, None], 2 * size, size),
-            (batch.attributes, 3 * size, self.query_attributes.size),
+            batch.liked[:, : self.wide_history],
+            batch.disliked[:, : self.wide_history],
+            batch.last[:, None],
         )
         return np.concatenate(
             [
-                np.where((block >= 0) & (block < limit), block + offset, PADDING)
-                for block, offset, limit in blocks
+                np.where((block >= 0) & (block < size), block + place * size, PADDING)
+                for place, block in enumerate(blocks)
             ],
             axis=1,
         ).astype(np.int32)
+
+    def attribute_rows(self, attributes: NDArray[np.int32]) -> NDArray[np.int32]:
+        """[batch, slots] the rest of `wide_rows`."""
+        offset = np.int32(3 * self.items.size)
+        return np.where(attributes >= 0, attributes + offset, np.int32(PADDING))
 
     def row_words(self, row: int) -> tuple[str, str]:
         """A row of the cross table as (feature, value): `("liked", item id)` and so on."""

@@ -51,17 +51,16 @@ class SlowScorer:
     def vector_of(self, slots: list[int], weights: list[float]) -> FloatArray:
         """[d] vector of an item that the bundle does not know, from its attribute values."""
         vector: FloatArray = self._p["item_embedding"][0].copy()
-        if slots:
-            vector += np.asarray(weights, np.float32) @ self._p["item_attribute_embedding"][slots]
+        # one after the other, as in `parameters.item_vectors`: the sums agree to the bit
+        for slot, weight in zip(slots, weights, strict=True):
+            vector += self._p["item_attribute_embedding"][slot] * np.float32(weight)
         return vector
 
-    def hidden(self, batch: QueryBatch, vectors: FloatArray) -> FloatArray:
-        """[batch, hidden] the trunk for these requests."""
-        p = self._p
-        inputs = np.concatenate(
+    def history_inputs(self, batch: QueryBatch, vectors: FloatArray) -> FloatArray:
+        """[batch, inputs] the trunk's inputs that change only when the user does something."""
+        return np.concatenate(
             [
-                p["user_embedding"][batch.user],
-                _sum_present(p["query_attribute_embedding"], batch.attributes),
+                self._p["user_embedding"][batch.user],
                 _pooled(vectors, batch.liked, self._liked_weights),
                 _pooled(vectors, batch.disliked, self._disliked_weights),
                 _sum_present(vectors, batch.last[:, None]),
@@ -70,6 +69,20 @@ class SlowScorer:
             ],
             axis=1,
         )
+
+    def hidden(self, history_inputs: FloatArray, attributes: NDArray[np.int32]) -> FloatArray:
+        """The trunk.
+
+        Args:
+          history_inputs: [batch, inputs] from `history_inputs`.
+          attributes: [batch, slots] as in `QueryBatch`.
+
+        Returns:
+          [batch, hidden].
+        """
+        p = self._p
+        moment = _sum_present(p["query_attribute_embedding"], attributes)
+        inputs = np.concatenate([history_inputs, moment], axis=1)
         return np.asarray(np.maximum(inputs @ p["hidden_kernel"] + p["hidden_bias"], 0.0))
 
     def wide(self, rows: NDArray[np.int32], n_items: int) -> FloatArray:
@@ -104,19 +117,22 @@ class SlowScorer:
           vectors: [items, d] item vectors; the bundle's own by default.
         """
         vectors = self.vectors if vectors is None else vectors
-        hidden = self.hidden(batch, vectors)
+        hidden = self.hidden(self.history_inputs(batch, vectors), batch.attributes)
+        return self.score_hidden(hidden, self.space.wide_rows(batch), vectors)
+
+    def score_hidden(
+        self, hidden: FloatArray, rows: NDArray[np.int32], vectors: FloatArray
+    ) -> Slow:
+        """The slow score from the trunk's output and the active rows of the cross table."""
         query = hidden @ self._p["query_kernel"] + self._p["query_bias"]
-        return Slow(
-            wide=self.wide(self.space.wide_rows(batch), len(vectors)),
-            deep=query @ vectors.T,
-            hidden=hidden,
-        )
+        return Slow(self.wide(rows, len(vectors)), query @ vectors.T, hidden)
 
     def deep_scores(
         self, batch: QueryBatch, vectors: FloatArray, items: NDArray[np.intp]
     ) -> FloatArray:
         """[batch, items] the deep half's part for these items alone."""
-        query = self.hidden(batch, vectors) @ self._p["query_kernel"] + self._p["query_bias"]
+        hidden = self.hidden(self.history_inputs(batch, vectors), batch.attributes)
+        query = hidden @ self._p["query_kernel"] + self._p["query_bias"]
         return np.asarray(query @ vectors[items].T)
 
     def outcome_logits(

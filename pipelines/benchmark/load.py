@@ -4,6 +4,7 @@ A loop over plain sockets: an HTTP client library would be slower than the serve
 """
 
 import json
+import math
 import selectors
 import socket
 import sys
@@ -128,31 +129,39 @@ class _Run:
         for each in self._idle:
             selector.register(each.socket, selectors.EVENT_READ, each)
         self._open = len(self._idle)
-        self._interval_s = 0.0 if load.rate is None else 1.0 / load.rate
+        self._interval_s = None if load.rate is None else 1.0 / load.rate
+        # at a fixed rate all that was due is sent, however late
+        self._planned = math.inf if load.rate is None else math.ceil(load.rate * load.seconds)
         self._begin = self._now = time.perf_counter()
         self._end = self._begin + load.seconds
 
     def run(self) -> float:
         """Sends all of it and waits for the answers; returns the seconds that took."""
-        while self._now < self._end or len(self._idle) < self._open:
+        while self._is_sending() or len(self._idle) < self._open:
             due = self._send_what_is_due()
-            # nothing to send: only an answer, or the next due time, makes a difference
-            waits = self._idle and self._now < self._end
-            self._receive(max(min(due, self._end) - self._now, 0.0) if waits else _TIMEOUT_S)
+            paced = self._idle and self._is_sending()
+            self._receive(max(due - self._now, 0.0) if paced else _TIMEOUT_S)
         for key in list(self._selector.get_map().values()):
             key.data.socket.close()
         return self._now - self._begin
 
     def _send_what_is_due(self) -> float:
         """Returns when the next request is due."""
-        while (due := self._due()) <= self._now < self._end and self._idle:
+        while (due := self._due()) <= self._now and self._idle and self._is_sending():
             number = b"%08x" % (self._first + self._sent)
             self._idle.pop().send(next(self._requests).replace(MARKER, number), due)
             self._sent += 1
         return due
 
     def _due(self) -> float:
-        return self._begin + self._sent * self._interval_s if self._interval_s else self._now
+        if self._interval_s is None:
+            return self._now
+        return self._begin + self._sent * self._interval_s
+
+    def _is_sending(self) -> bool:
+        if self._interval_s is None:
+            return self._now < self._end
+        return self._sent < self._planned
 
     def _receive(self, wait_s: float) -> None:
         ready = self._selector.select(wait_s)

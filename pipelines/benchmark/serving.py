@@ -79,8 +79,9 @@ def bench_serving(
         "items_asked": _ASKED,
         "ready_s": median(starts_s),
         "resident_mib": {"ready": ready_mib, "after_load": busy_mib},
-        "per_s": {name: median(each.per_s for each in sent) for name, sent in rounds.items()},
-        "ratio": {name: ratio(own, rounds[name]) for name in ("constant", "constant_declared")},
+        "per_s": {name: median(r.sent.per_s for r in done) for name, done in rounds.items()},
+        "cpu_us": {name: _cpu_us(done) for name, done in rounds.items()},
+        "ratio": {name: _ratio(rounds, name) for name in ("constant", "constant_declared")},
         "latency_ms": {
             "at_peak": _middle(own),
             "at_half_of_peak": at_half.latencies_ms,
@@ -164,6 +165,12 @@ def _cpu_s(running: subprocess.Popen[bytes]) -> float | None:
     # the name, in brackets, may hold spaces; the times follow as fields 14 and 15
     fields = stat.read_text(encoding="utf-8").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _ratio(rounds: dict[str, list[_Round]], other: str) -> float:
+    """The middle one of the ratios of rounds that followed each other."""
+    pairs = zip(rounds["service"], rounds[other], strict=True)
+    return median(mine.sent.per_s / its.sent.per_s for mine, its in pairs)
 
 
 def _cpu_us(rounds: Sequence[_Round]) -> float | None:

@@ -39,11 +39,11 @@ def score_by_hand(p, space, batch, row):
     inputs = np.concatenate(
         [
             p["user_embedding"][batch.user[row]],
-            sum(p["query_attribute_embedding"][slot].astype(float) for slot in present),
             pooled_by_hand(vectors, batch.liked[row], p["liked_decay"]),
             pooled_by_hand(vectors, batch.disliked[row], p["disliked_decay"]),
             vectors[last] if last >= 0 else np.zeros(vectors.shape[1]),
             [np.log1p((batch.liked[row] >= 0).sum()), np.log1p((batch.disliked[row] >= 0).sum())],
+            sum(p["query_attribute_embedding"][slot].astype(float) for slot in present),
         ]
     )
     hidden = np.maximum(inputs @ p["hidden_kernel"] + p["hidden_bias"], 0)

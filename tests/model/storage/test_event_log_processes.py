@@ -1,5 +1,7 @@
 """The event log under real processes: many at once, and killed at any moment."""
 
+import multiprocessing
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -69,15 +71,24 @@ def test_a_writer_killed_at_any_moment_loses_no_acknowledged_event_and_writes_no
     assert n_acknowledged > 8
 
 
+def create_and_append(barrier, path):
+    barrier.wait()
+    with closing(open_log(path)) as log:
+        log.append([click(str(os.getpid()))], NOW_MS)
+
+
 def test_a_log_created_by_many_processes_at_once_is_one_log(tmp_path):
-    for attempt in range(2):
-        path = tmp_path / f"{attempt}.db"
-        writers = [start_writer(path, f"w{number}", 1) for number in range(3)]
-        outputs = [writer.communicate()[0] for writer in writers]
-        assert [writer.returncode for writer in writers] == [0] * 3
-        assert all(acknowledged(output) for output in outputs)
+    fork = multiprocessing.get_context("fork")
+    for attempt in range(10):
+        path, barrier = tmp_path / f"{attempt}.db", fork.Barrier(4)
+        creators = [fork.Process(target=create_and_append, args=(barrier, path)) for _ in range(4)]
+        for creator in creators:
+            creator.start()
+        for creator in creators:
+            creator.join()
+        assert [creator.exitcode for creator in creators] == [0] * 4
         with closing(open_log(path)) as log:
-            assert log.head() == 3 * (SIZE + 1)
+            assert set(ids_of(log.tail(0))) == {str(creator.pid) for creator in creators}
 
 
 def test_several_writers_and_a_reader_share_one_order_and_each_event_once(tmp_path):

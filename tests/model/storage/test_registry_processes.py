@@ -6,12 +6,14 @@ import signal
 import subprocess
 import sys
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from model.errors import BusyError
+from model.errors import BusyError, CorruptBundleError
 from model.storage.registry import Registry
+from model.storage.seal import verify
 from tests.model.storage.publishing import CREATED_MS, FILES, MANIFEST, fill, names_in, publish
 
 
@@ -51,9 +53,9 @@ def test_a_killed_process_frees_its_lock_and_its_staged_folder_but_a_live_one_ke
 STEPS = {"open", "os.rename", "os.mkdir", "os.remove", "os.rmdir", "fcntl.flock", "os.listdir"}
 
 
-def die_before_step(number):
-    """Kills this process before its `number`-th touch of the file system (from 0)."""
-    left = number
+def killed_before(step, work):
+    """Does the work and is killed before touching the file system for the `step`-th time."""
+    left = step
 
     def count(event, _arguments):
         nonlocal left
@@ -63,14 +65,14 @@ def die_before_step(number):
                 os.kill(os.getpid(), signal.SIGKILL)
 
     sys.addaudithook(count)
+    work()
 
 
-def run_and_die(number, work):
-    """Runs `work` in a child that dies at a step; whether it came to the end before."""
+def in_a_child(work):
+    """Runs `work` in a child process; whether it came to its end and was not killed."""
     child = os.fork()
     if child == 0:
         with suppress(BaseException):
-            die_before_step(number)
             work()
             os._exit(0)
         os._exit(1)
@@ -82,14 +84,38 @@ def run_and_die(number, work):
     return True
 
 
+def damage_once_sealed(path):
+    """Changes a file of this process when the manifest with its digest takes its name."""
+
+    def change(event, arguments):
+        if event == "os.rename" and str(arguments[1]).endswith("manifest.json"):
+            path.write_bytes(b"changed on the way")
+
+    sys.addaudithook(change)
+
+
+def test_files_that_do_not_read_back_as_sealed_are_not_published(registry):
+    served = publish(registry)
+
+    def publish_damaged():
+        with registry.stage() as staged:
+            fill(staged, FILES)
+            damage_once_sealed(staged / "wide.npy")
+            with pytest.raises(CorruptBundleError, match=r"wide\.npy"):
+                registry.publish(staged, MANIFEST, created_ms=CREATED_MS)
+
+    assert in_a_child(publish_damaged)
+    assert (registry.current(), registry.versions()) == (served, [served])
+
+
 def assert_whole(registry, root):
     """Everything that is visible is complete, and the next run works."""
     current = registry.current()
     assert current is not None
     for version in registry.versions():
         registry.open(version)
-    refused = root / "refused"
-    assert all((folder / "manifest.json").exists() for folder in refused.glob("*"))
+    for folder in (root / "refused").glob("*"):
+        verify(folder, folder.name)
     with registry.lock(), registry.stage():
         assert len(names_in(root / ".staging")) == 1
     return current
@@ -117,7 +143,7 @@ def test_killed_before_any_step_the_registry_is_whole(tmp_path, work):
     while not completed:
         root = shutil.copytree(tmp_path / "before", tmp_path / str(step))
         registry = Registry(root)
-        completed = run_and_die(step, lambda registry=registry: work(registry))
+        completed = in_a_child(partial(killed_before, step, partial(work, registry)))
         assert assert_whole(registry, root) in {*before, registry.versions()[-1]}
         assert publish(registry, "next") == registry.current()
         step += 1
@@ -129,7 +155,7 @@ def test_the_first_publication_killed_before_any_step_leaves_nothing_or_all(tmp_
     while not completed:
         root = tmp_path / str(step)
         registry = Registry(root)
-        completed = run_and_die(step, lambda registry=registry: publish(registry, "first"))
+        completed = in_a_child(partial(killed_before, step, partial(publish, registry)))
         current = registry.current()
         for version in registry.versions():
             registry.open(version)

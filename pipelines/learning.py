@@ -1,0 +1,130 @@
+"""What training from scratch and the night share: reading the log, progress, verification."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version as distribution_version
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from model.errors import BadInputError
+from model.interactions import Kind, LogRow
+from model.slow.bundle import FORMAT, load_bundle
+from model.slow.examples import EventColumns, Examples, Metadata, event_columns
+from model.slow.training import OnProgress, check_parity
+from model.storage.event_log import EventLog, open_log
+from model.workspace import Config, config_as_json
+from pipelines.console import Bar
+
+_PARITY_REQUESTS: Final = 256
+_CHUNK: Final = 50_000
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[EventLog]:
+    """The event log, closed at the end; a missing one is bad input, not a new file."""
+    if not path.exists():
+        raise BadInputError(
+            f"expected an event log at {path}, found none; import data first "
+            "(slowwave import PATH)",
+            "no_data",
+        )
+    log = open_log(path)
+    try:
+        yield log
+    finally:
+        log.close()
+
+
+class LogRead(NamedTuple):
+    """What was read of the log.
+
+    Attributes:
+      columns: The events.
+      metadata: Attributes of items and users, as they are now.
+      through_seq: Every event up to this log position is among them.
+    """
+
+    columns: EventColumns
+    metadata: Metadata
+    through_seq: int
+
+
+def read_log(log: EventLog, config: Config, until_ms: int | None) -> LogRead:
+    """The events before a moment, all where it is None, and the metadata.
+
+    Where the log is not in the order of time, as after imports of several data sets, the
+    events before the moment go on behind the first one after it. They are read, and
+    `through_seq` does not vouch for them: a later night may meet them again.
+    """
+    through = log.head()
+    rows: list[LogRow] = []
+    for row in _events(log, through):
+        if until_ms is None or row.timestamp_ms < until_ms:
+            rows.append(row)
+        else:
+            through = min(through, row.seq - 1)
+    metadata = Metadata(
+        items={i.item_id: i.attributes for i in log.catalogue().items if i.attributes},
+        users={u.user_id: u.attributes for u in log.users() if u.attributes},
+    )
+    return LogRead(event_columns(rows, config.events), metadata, through)
+
+
+def _events(log: EventLog, through_seq: int) -> Iterator[LogRow]:
+    after = 0
+    while rows := log.tail(after, through_seq=through_seq, limit=_CHUNK):
+        yield from (row for row in rows if row.kind == Kind.EVENT)
+        after = rows[-1].seq
+
+
+def describe(columns: EventColumns) -> dict[str, Any]:
+    """What a manifest says of the events behind a model."""
+    if not len(columns):
+        return {"events": 0}
+    return {
+        "events": len(columns),
+        "successes": int((columns.outcome > 0).sum()),
+        "failures": int((columns.outcome < 0).sum()),
+        "users": len(set(columns.actor)),
+        "items": len(set(columns.item)),
+        "first_timestamp_ms": int(columns.timestamp_ms.min()),
+        "last_timestamp_ms": int(columns.timestamp_ms.max()),
+    }
+
+
+def provenance(config: Config, *, seed: int, trained_through_seq: int) -> dict[str, Any]:
+    """What every manifest says of how its model was made."""
+    return {
+        "format": FORMAT,
+        "seed": seed,
+        "code_version": distribution_version("slowwave"),
+        "trained_through_seq": trained_through_seq,
+        "hyperparameters": config_as_json(config.slow),
+    }
+
+
+def verify(staged: Path, examples: Examples) -> dict[str, float]:
+    """The largest difference between the staged bundle in NumPy and TensorFlow.
+
+    Raises:
+      ParityError: If it is larger than 1e-5.
+    """
+    # the newest requests look most like those to come
+    which = np.arange(len(examples))[-_PARITY_REQUESTS:]
+    difference = check_parity(load_bundle(staged), examples, which)
+    return {"requests": float(len(which)), "difference": difference}
+
+
+def on_bar(bar: Bar) -> OnProgress:
+    """Training progress as a share of a bar; another fit starts it again."""
+    last = 0.0
+
+    def told(done: int, total: int, note: str) -> None:
+        nonlocal last
+        share = done / total
+        bar.advance(share - last, note)
+        last = share
+
+    return told

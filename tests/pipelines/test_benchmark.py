@@ -1,0 +1,191 @@
+"""Reports have their shape, requests are what was asked for; how fast is never asserted."""
+
+import json
+import shutil
+import socketserver
+import threading
+from contextlib import closing, contextmanager
+
+import pytest
+
+from model.storage.event_log import open_log
+from model.workspace import Workspace
+from pipelines.benchmark.load import MARKER, Load, send
+from pipelines.benchmark.run import FORMAT, bench
+from pipelines.benchmark.serving import Effort, known_users, run_load
+from pipelines.console import Console
+
+SHORT = Effort(starts=1, rounds=2, round_s=0.1, connections=2)
+SERVERS = {"service", "constant", "constant_declared", "load_generator"}
+SHARES = {"p50", "p95", "p99"}
+
+
+class Server(socketserver.ThreadingTCPServer):
+    """Gives every request the same answer."""
+
+    daemon_threads = True
+
+    def __init__(self, answer: bytes) -> None:
+        super().__init__(("127.0.0.1", 0), Recorder)
+        self.answer = answer
+        self.bodies: list[bytes] = []
+
+
+class Recorder(socketserver.StreamRequestHandler):
+    """Reads requests, keeps their bodies and answers."""
+
+    server: Server
+
+    def handle(self) -> None:
+        while line := self.rfile.readline():
+            length = 0
+            while (line := self.rfile.readline().strip()) != b"":
+                name, _, value = line.partition(b":")
+                if name.lower() == b"content-length":
+                    length = int(value)
+            self.server.bodies.append(self.rfile.read(length))
+            self.wfile.write(self.server.answer)
+
+
+@contextmanager
+def recording(status=b"200 OK", body=b"{}"):
+    head = b"HTTP/1.1 %b\r\nContent-Length: %d\r\n\r\n" % (status, len(body))
+    with Server(head + body) as server:
+        threading.Thread(target=server.serve_forever).start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+
+
+def load_on(server, tmp_path, **options):
+    bodies = tmp_path / "bodies.jsonl"
+    bodies.write_bytes(options.pop("lines", b'{"n": 1}\n{"n": 2}'))
+    given = {"connections": 2, "seconds": 0.1} | options
+    return Load(server.server_address[1], "/there", str(bodies), **given)
+
+
+def test_every_request_sent_is_counted_once(tmp_path):
+    with recording() as server:
+        sent = send(load_on(server, tmp_path))
+    assert sent.requests == len(server.bodies) > 0
+    assert sent.failed == 0
+    assert set(sent.latencies_ms) == SHARES
+
+
+def test_a_rate_sets_how_many_requests_there_are(tmp_path):
+    with recording() as server:
+        sent = send(load_on(server, tmp_path, rate=100.0))
+    assert sent.requests == len(server.bodies) == 10
+
+
+def test_bodies_are_sent_in_turn(tmp_path):
+    with recording() as server:
+        send(load_on(server, tmp_path, rate=50.0, connections=1))
+    assert server.bodies == [b'{"n": 1}', b'{"n": 2}'] * 2 + [b'{"n": 1}']
+
+
+def test_the_marker_makes_every_body_another_one(tmp_path):
+    with recording() as server:
+        send(load_on(server, tmp_path, rate=100.0, lines=b'{"id": "%b"}' % MARKER, first=250))
+    ids = sorted(json.loads(body)["id"] for body in server.bodies)
+    assert ids == [f"{number:08x}" for number in range(250, 260)]
+
+
+def test_an_answer_longer_than_one_read_is_taken_whole(tmp_path):
+    with recording(body=b"x" * 3_000_000) as server:
+        sent = send(load_on(server, tmp_path, rate=30.0))
+    assert sent.requests == 3
+
+
+def test_a_refused_request_ends_the_measurement(tmp_path):
+    with (
+        recording(status=b"503 Not Ready") as server,
+        pytest.raises(ConnectionError, match=r"/there: 10 of 10 requests failed"),
+    ):
+        run_load(load_on(server, tmp_path, rate=100.0))
+
+
+def test_no_server_ends_the_measurement(tmp_path):
+    with recording() as server:
+        load = load_on(server, tmp_path)
+    with pytest.raises(ConnectionError, match="broke off: ConnectionRefusedError"):
+        run_load(load)
+
+
+def test_known_users_are_users_with_events(trained_home):
+    users = known_users(Workspace(trained_home).log_path)
+    assert set(users) == {f"u{number}" for number in range(60)}
+
+
+@pytest.fixture(scope="module")
+def measured(trained_home, tmp_path_factory):
+    """The report of a default run on a workspace, and the workspace."""
+    home = shutil.copytree(trained_home, tmp_path_factory.mktemp("bench") / "home")
+    report = bench(Workspace(home), what=(), console=Console(quiet=True), effort=SHORT)
+    return report, Workspace(home)
+
+
+@pytest.mark.slow
+def test_a_report_says_where_it_was_measured_and_on_what(measured):
+    report, workspace = measured
+    assert report["format"] == FORMAT
+    assert set(report["machine"]) == {"cpus", "python", "system", "load_average"}
+    assert report["data"]["items"] == 40
+    assert report["data"]["model_version"] == (workspace.models / "CURRENT").read_text().strip()
+
+
+@pytest.mark.slow
+def test_the_service_is_measured_beside_constants_and_the_generator(measured):
+    serve = measured[0]["serve"]
+    assert set(serve["per_s"]) == set(serve["cpu_us"]) == SERVERS
+    assert set(serve["ratio"]) == {"constant", "constant_declared"}
+    assert set(serve["latency_ms"]) == {"at_peak", "at_half_of_peak"}
+    for latencies in serve["latency_ms"].values():
+        assert set(latencies) == SHARES
+        assert 0 < latencies["p50"] <= latencies["p95"] <= latencies["p99"]
+    assert serve["users_asked"] == 60
+    assert serve["ready_s"] > 0
+    assert serve["resident_mib"]["ready"] > 1
+    assert all(rate > 0 for rate in serve["per_s"].values())
+
+
+@pytest.mark.slow
+def test_events_are_measured_beside_the_log_alone(measured):
+    events = measured[0]["events"]
+    assert set(events["per_s"]) == {"service", "log_alone"}
+    assert events["batch"] == 100
+    assert events["events_sent"] >= 200
+    assert events["current_after_ms"] > 0
+
+
+@pytest.mark.slow
+def test_the_report_is_kept_in_the_workspace(measured):
+    report, workspace = measured
+    (kept,) = workspace.reports.glob("bench-*.json")
+    assert report["path"] == str(kept)
+    assert {**json.loads(kept.read_text()), "path": str(kept)} == report
+
+
+@pytest.mark.slow
+def test_the_workspace_itself_is_left_as_it_was(measured, trained_home):
+    workspace = measured[1]
+    heads = []
+    for path in (workspace.log_path, Workspace(trained_home).log_path):
+        with closing(open_log(path)) as log:
+            heads.append(log.head())
+    assert heads[0] == heads[1]
+    assert not list(workspace.home.glob(".bench-*"))
+
+
+@pytest.mark.slow
+def test_training_is_measured_on_a_copy(tiny_home, capsys):
+    report = bench(Workspace(tiny_home), what=("train",), console=Console(), effort=SHORT)
+    train = report["train"]
+    assert train["events"] == 1_200
+    assert train["passes"] >= 2
+    assert train["seconds"] > 0
+    assert train["peak_resident_mib"] > 100
+    assert "training from scratch" in capsys.readouterr().out
+    published = [path.name for path in (tiny_home / "models").glob("v*")]
+    assert published == [report["data"]["model_version"]]
