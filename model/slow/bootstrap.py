@@ -88,7 +88,7 @@ def train_from_scratch(
         training={
             "epochs": search.epochs,
             "losses": final.losses,
-            "validation_ndcg@10": search.validation,
+            "validation_losses": search.validation,
             "users": len(whole.space.users),
             "items": len(whole.space.items),
             **crosses,

@@ -53,7 +53,7 @@ class SlowConfig:
     outcome_weight: float = 0.3
     batch_size: int = 256
     max_epochs: int = 10
-    patience: int = 2
+    patience: int = 1
     validation_share: float = 0.1
 
     def __post_init__(self) -> None:

@@ -19,16 +19,27 @@ class Evaluation:
 
     Attributes:
       ranks: [successes] rank of each success among all items not seen before.
+      surprises: [known successes] negative log-probability of each success under the
+        retrieval head, in nats; successes on items the model does not know are left out.
       logits: [labelled] uncalibrated outcome log-odds.
       labels: [labelled] 1 for success, else 0.
       losses: [labelled] outcome log-loss in nats; empty where there is no calibration.
     """
 
     ranks: NDArray[np.int64]
+    surprises: NDArray[np.float64]
     logits: NDArray[np.float64]
     labels: NDArray[np.float64]
     losses: NDArray[np.float64]
     probabilities: NDArray[np.float64]
+
+    def joint_loss(self, outcome_weight: float) -> float:
+        """The training objective on these events, in nats; 0 where there is nothing to judge."""
+        total = float(self.surprises.mean()) if len(self.surprises) else 0.0
+        if len(self.labels):
+            raw = np.logaddexp(0.0, self.logits) - self.labels * self.logits
+            total += outcome_weight * float(raw.mean())
+        return total
 
     @property
     def ndcg(self) -> NDArray[np.float64]:
@@ -41,6 +52,8 @@ class Evaluation:
         if len(self.ranks):
             values["ndcg@10"] = float(self.ndcg.mean())
             values["hr@10"] = float((self.ranks <= 10).mean())
+        if len(self.surprises):
+            values["surprise_nats"] = float(self.surprises.mean())
         values["n_labelled"] = float(len(self.labels))
         if len(self.losses):
             values["logloss"] = float(self.losses.mean())
@@ -60,10 +73,10 @@ def evaluate(bundle: Bundle, examples: Examples, which: NDArray[np.intp]) -> Eva
       which: [events] positions to score; their own users' history comes before each.
     """
     scorer = SlowScorer(bundle)
-    ranks: list[NDArray[np.int64]] = [np.empty(0, np.int64)]
+    ranked = [(np.empty(0, np.int64), np.empty(0))]
     logits: list[NDArray[np.float64]] = [np.empty(0)]
     labelled = which[examples.labelled[which]]
-    ranks.extend(_ranks(scorer, examples, b) for b in _batches(which[examples.success[which]]))
+    ranked += [_ranked(scorer, examples, b) for b in _batches(which[examples.success[which]])]
     for batch in _batches(labelled):
         queries = examples.queries(batch)
         hidden = scorer.hidden(scorer.history_inputs(queries, scorer.vectors), queries.attributes)
@@ -76,14 +89,18 @@ def evaluate(bundle: Bundle, examples: Examples, which: NDArray[np.intp]) -> Eva
         calibrated = bundle.calibration.scale * z + bundle.calibration.offset
         probabilities = 1.0 / (1.0 + np.exp(-calibrated))
         losses = log_losses(probabilities, labels)
-    return Evaluation(np.concatenate(ranks), z, labels, losses, probabilities)
+    ranks, surprises = (np.concatenate(parts) for parts in zip(*ranked, strict=True))
+    return Evaluation(ranks, surprises, z, labels, losses, probabilities)
 
 
 def _batches(which: NDArray[np.intp]) -> list[NDArray[np.intp]]:
     return [which[start : start + _BATCH] for start in range(0, len(which), _BATCH)]
 
 
-def _ranks(scorer: SlowScorer, examples: Examples, batch: NDArray[np.intp]) -> NDArray[np.int64]:
+def _ranked(
+    scorer: SlowScorer, examples: Examples, batch: NDArray[np.intp]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Rank of each success among unseen items, and the surprise at those that are known."""
     slow = scorer.score(examples.queries(batch))
     scores = slow.wide + slow.deep + scorer.bias
     excluded = np.zeros(scores.shape, bool)
@@ -91,6 +108,11 @@ def _ranks(scorer: SlowScorer, examples: Examples, batch: NDArray[np.intp]) -> N
     row, item = examples.seen(batch)
     excluded[row, item] = True
     target = examples.item[batch]
+    known = target > 0
     ranks = target_ranks(scores, target, excluded)
+    logits = scores[known, 1:].astype(np.float64)
+    top = logits.max(axis=1, initial=-np.inf)
+    total = top + np.log(np.exp(logits - top[:, None]).sum(axis=1))
+    own = logits[np.arange(len(logits)), target[known] - 1]
     # an item that the model does not know cannot have been ranked
-    return np.where(target > 0, ranks, scores.shape[1])
+    return np.where(known, ranks, scores.shape[1]), total - own

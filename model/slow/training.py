@@ -56,7 +56,7 @@ class Plan:
       seed: Decides shuffles and dropout; the same seed gives the same arrays.
       epochs: Most passes.
       validation: Positions to watch; when given, training stops `patience` epochs
-        after NDCG@10 was best, and the best arrays are kept.
+        after their loss was lowest, and the arrays of that moment are kept.
       learning_rate_scale: Factor on both learning rates.
       on_progress: Called after every step.
     """
@@ -76,7 +76,7 @@ class Fit:
       parameters: The trained arrays.
       epochs: Passes that the kept arrays have seen.
       losses: [epochs run] mean training loss in nats.
-      validation: [epochs run] NDCG@10 on the validation tail; empty without one.
+      validation: [epochs run] loss on the validation tail in nats; empty without one.
     """
 
     parameters: Parameters
@@ -123,18 +123,13 @@ def fit(
         if plan.validation is None:
             best, best_epoch = current, epoch
             continue
-        curve.append(_quality(current, examples, plan.validation))
-        if curve[-1] > max(curve[:-1], default=-1.0):
+        judged = evaluate(make_bundle(examples.space, current, None), examples, plan.validation)
+        curve.append(judged.joint_loss(config.outcome_weight))
+        if curve[-1] < min(curve[:-1], default=np.inf):
             best, best_epoch = current, epoch
         elif epoch - best_epoch >= config.patience:
             break
     return Fit(best, best_epoch, losses, curve)
-
-
-def _quality(parameters: Parameters, examples: Examples, which: NDArray[np.intp]) -> float:
-    """Mean NDCG@10 of the successes at these positions, 0 when there are none."""
-    gains = evaluate(make_bundle(examples.space, parameters, None), examples, which).ndcg
-    return float(gains.mean()) if len(gains) else 0.0
 
 
 def _step_function(model: WideDeep) -> Callable[[dict[str, Any]], Any]:

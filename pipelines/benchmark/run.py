@@ -191,7 +191,7 @@ def _event_rows(found: Mapping[str, Any]) -> list[_Row]:
 def _train_rows(found: Mapping[str, Any]) -> list[_Row]:
     return [
         ("training from scratch", f"{found['seconds']:.0f} s", "", ""),
-        ("  events, all passes", f"{found['events_per_s']:,.0f}/s", "", ""),
+        ("  events of the log", f"{found['events_per_s']:,.0f}/s", "", ""),
         ("  memory at most", _mib(found["peak_resident_mib"]), "", ""),
     ]
 

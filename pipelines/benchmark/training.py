@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import IO, Any, Final
 
-from model.interactions import Entry, Kind, LogRow
+from model.interactions import Entry, Event, Kind
 from model.storage.event_log import EventLog, event_of, open_log
 from model.workspace import Workspace
 from pipelines.console import Console
@@ -30,14 +30,11 @@ def bench_training(workspace: Workspace, console: Console) -> dict[str, Any]:
     """
     console.message("Training from scratch.")
     manifest, seconds, peak_mib = _run("train", workspace)
-    # Once to find the number of epochs, once with it on all events.
-    passes = len(manifest["training"]["validation_ndcg@10"]) + manifest["training"]["epochs"]
     events = manifest["data"]["events"]
     return {
         "seconds": seconds,
         "events": events,
-        "passes": passes,
-        "events_per_s": events * passes / seconds,
+        "events_per_s": events / seconds,
         "peak_resident_mib": peak_mib,
         "metrics": manifest["metrics"]["validation"],
     }
@@ -60,17 +57,18 @@ def bench_night(workspace: Workspace, scratch: Path, console: Console) -> dict[s
         if path.exists():
             (night.home / path.name).write_bytes(path.read_bytes())
     with closing(open_log(workspace.log_path)) as log, closing(open_log(night.log_path)) as copy:
-        entries = _entries(log)
-        cut = len(entries) - max(int(len(entries) * _NEW_SHARE), 1)
-        _append(copy, entries[:cut])
+        _append(copy, [*log.catalogue().items, *log.users()])
+        events = sorted(_events(log), key=lambda event: event.timestamp_ms)
+        cut = len(events) - max(int(len(events) * _NEW_SHARE), 1)
+        _append(copy, events[:cut])
         console.message("Training the model that the night starts from.")
         _run("train", night)
-        _append(copy, entries[cut:])
+        _append(copy, events[cut:])
     console.message("Consolidating.")
     verdict, night_s, peak_mib = _run("consolidate", night)
     scratch_run = bench_training(night, console)
     return {
-        "new_events": len(entries) - cut,
+        "new_events": len(events) - cut,
         "verdict": verdict["verdict"],
         "seconds": night_s,
         "from_scratch_seconds": scratch_run["seconds"],
@@ -107,17 +105,10 @@ def _last_line(file: IO[bytes]) -> str:
     return file.read().decode("utf-8", "replace").strip().rpartition("\n")[2]
 
 
-def _entries(log: EventLog) -> list[Entry]:
-    """Everything in the log: first the metadata as it stands, then the events by time."""
-    metadata: list[Entry] = [*log.catalogue().items, *log.users()]
-    events = [event_of(row) for row in _event_rows(log)]
-    return metadata + sorted(events, key=lambda event: event.timestamp_ms)
-
-
-def _event_rows(log: EventLog) -> Iterator[LogRow]:
+def _events(log: EventLog) -> Iterator[Event]:
     rows = log.tail(0, limit=_CHUNK)
     while rows:
-        yield from (row for row in rows if row.kind == Kind.EVENT)
+        yield from (event_of(row) for row in rows if row.kind == Kind.EVENT)
         rows = log.tail(rows[-1].seq, limit=_CHUNK)
 
 

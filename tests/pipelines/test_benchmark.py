@@ -8,6 +8,7 @@ from contextlib import closing, contextmanager
 
 import pytest
 
+from model.errors import BadInputError
 from model.storage.event_log import open_log
 from model.workspace import Workspace
 from pipelines.benchmark.load import MARKER, Load, send
@@ -183,9 +184,26 @@ def test_training_is_measured_on_a_copy(tiny_home, capsys):
     report = bench(Workspace(tiny_home), what=("train",), console=Console(), effort=SHORT)
     train = report["train"]
     assert train["events"] == 1_200
-    assert train["passes"] >= 2
     assert train["seconds"] > 0
     assert train["peak_resident_mib"] > 100
     assert "training from scratch" in capsys.readouterr().out
     published = [path.name for path in (tiny_home / "models").glob("v*")]
     assert published == [report["data"]["model_version"]]
+
+
+@pytest.mark.slow
+def test_a_night_is_measured_beside_training_on_the_same_events(tiny_home):
+    report = bench(
+        Workspace(tiny_home), what=("consolidate",), console=Console(quiet=True), effort=SHORT
+    )
+    night = report["consolidate"]
+    assert night["new_events"] == 60
+    assert night["verdict"] in {"published", "refused"}
+    assert night["seconds"] > 0
+    assert night["ratio"] == pytest.approx(night["seconds"] / night["from_scratch_seconds"])
+
+
+def test_data_without_a_model_are_not_joined_by_the_demos(tmp_path, trained_home):
+    shutil.copy(Workspace(trained_home).log_path, tmp_path)
+    with pytest.raises(BadInputError, match="slowwave train"):
+        bench(Workspace(tmp_path), what=(), console=Console(quiet=True), effort=SHORT)

@@ -134,7 +134,7 @@ def test_early_stopping_keeps_the_best_epoch(model):
     plan = Plan(seed=0, epochs=12, validation=np.arange(1080, 1200))
     parameters = dict(model.bundle.parameters)
     fitted = fit(parameters, model.examples, np.arange(1080), config, plan)
-    best = int(np.argmax(fitted.validation)) + 1
+    best = int(np.argmin(fitted.validation)) + 1
     assert fitted.epochs == best
     assert len(fitted.validation) in (best + 2, 12)
 
