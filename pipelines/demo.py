@@ -86,9 +86,9 @@ def _section(console: Console, title: str) -> None:
 def _show_quality(manifest: Mapping[str, Any], console: Console) -> None:
     unseen = manifest["metrics"]["validation"]
     console.message(
-        f"Model {manifest['version']}. Asked for the next film a user liked, among the newest "
-        f"tenth of the events,\nit has it in its first ten {unseen['hr@10']:.0%} of the time; "
-        f"liked or not, it tells with an AUC of {unseen['auc']:.2f}."
+        f"Model {manifest['version']}, tested on the newest tenth of the events: the film that a "
+        f"user liked next\nis among its first ten in {unseen['hr@10']:.0%} of cases, and it tells "
+        f"a film that was liked from one that was\nnot in {unseen['auc']:.0%} of pairs."
     )
 
 
@@ -143,7 +143,7 @@ def _show_known(
     console.message(f"In the data: {_described(attributes)}{len(rows)} ratings. Liked last:")
     for row in liked[:_LIKED_SHOWN]:
         console.message(f"  {films.get(row.item_id or '', row.item_id)}")
-    console.message("\nRecommended, without the films the user has rated:\n")
+    console.message("\nRecommended, with the chance that the user likes it and the best reason:\n")
     show_list(known, console)
 
 

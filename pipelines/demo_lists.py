@@ -111,11 +111,11 @@ def reasons(because: list[dict[str, Any]]) -> tuple[tuple[str, float], ...]:
 
 
 def show_list(ranked: RankedList, console: Console) -> None:
-    """Shows the first films with their chances."""
-    console.table(
-        ("", "film", "chance", "because"),
-        [(f.rank, _cut(f.title), _percent(f.probability), _strongest(f)) for f in ranked.top],
-    )
+    """Shows the first films with their chances, and the reasons where there are any."""
+    columns = ("", "film", "chance", "because")
+    rows = [(f.rank, _cut(f.title), _percent(f.probability), _strongest(f)) for f in ranked.top]
+    shown = len(columns) if any(film.reasons for film in ranked.top) else len(columns) - 1
+    console.table(columns[:shown], [row[:shown] for row in rows])
 
 
 def show_change(before: RankedList, after: RankedList, console: Console) -> dict[str, Any]:

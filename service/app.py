@@ -1,6 +1,7 @@
 """The application: its parts, their start and end, and what errors look like outside."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from importlib.metadata import version
@@ -32,6 +33,10 @@ _ABOUT: Final = (
     "Recommendations that remember at once and learn overnight. "
     "An event that was acknowledged is reflected by the next recommendation."
 )
+
+# A busy event loop gives the interpreter lock back this often instead of every 5 ms:
+# the thread that writes events must not wait for it after every statement.
+_SWITCH_S: Final = 0.0001
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -92,6 +97,7 @@ def app_from_environment() -> FastAPI:
     """What each serving process runs: settings from the environment, logs as JSON lines."""
     settings = load_settings()
     log_to_stderr(settings.log_level)
+    sys.setswitchinterval(_SWITCH_S)
     return create_app(settings)
 
 

@@ -8,7 +8,6 @@ loop takes it over with one assignment.
 import asyncio
 import contextlib
 import logging
-import sys
 import threading
 import time
 from collections.abc import Mapping
@@ -28,9 +27,6 @@ logger = logging.getLogger(__name__)
 _WARMING_QUERIES: Final = 20
 _RETRY_S: Final = 30.0
 _FOLLOW_S: Final = 0.05
-# While a model loads beside the serving thread, Python hands over this often
-# instead of every 5 ms, so that requests wait less.
-_SWITCH_S: Final = 0.0005
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +143,6 @@ class ModelHolder:
         folder = self._registry.open(version)
         manifest = self._registry.manifest(version)
         log = open_log(self._settings.workspace.log_path)
-        switch_s = sys.getswitchinterval()
-        sys.setswitchinterval(_SWITCH_S)
         try:
             recommender = Recommender.open(
                 folder, manifest, log, self._config.events, self._config.memory
@@ -157,8 +151,6 @@ class ModelHolder:
         except BaseException:
             log.close()
             raise
-        finally:
-            sys.setswitchinterval(switch_s)
         fields = {"version": version, "seconds": round(time.perf_counter() - started, 3)}
         logger.info("model loaded", extra={"fields": fields})
         return Serving(recommender, manifest, log)
