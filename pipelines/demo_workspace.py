@@ -1,7 +1,5 @@
 """A workspace with MovieLens-100K and a model trained on it: made once, then used again."""
 
-import os
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -99,27 +97,9 @@ def _title(attributes: Attributes) -> str:
 
 def _train(workspace: Workspace, console: Console) -> dict[str, Any]:
     console.message("Loading TensorFlow.")
-    with _silent_libraries():
-        from pipelines.train import train
+    from pipelines.train import train
+
     return train(workspace, until_ms=None, seed=_SEED, now_ms=_now_ms(), console=console)
-
-
-@contextmanager
-def _silent_libraries() -> Iterator[None]:
-    """Keeps back what TensorFlow's libraries write while they load.
-
-    They write to the file descriptor, not to `sys.stderr`, and heed their log level only
-    after they have loaded. What goes wrong is raised all the same.
-    """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as sink:
-        os.dup2(sink.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
 
 
 @contextmanager

@@ -1,17 +1,13 @@
 """The deep half: a query tower and an item tower that meet in a dot product."""
 
-import os
-
-os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
-
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 
 from model.slow.config import SlowConfig
+from model.slow.engine import tf
 
 DEEP_PARAMETERS = (
     "item_embedding",

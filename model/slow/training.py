@@ -1,21 +1,17 @@
 """Trains the slow model: jointly, seeded, stopped by a time-split validation tail."""
 
-import os
-
-os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
-
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 
 from model.errors import ParityError
 from model.slow.bundle import Bundle, make_bundle
 from model.slow.config import SlowConfig
 from model.slow.crosses import entries
+from model.slow.engine import tf
 from model.slow.evaluation import evaluate
 from model.slow.examples import Examples
 from model.slow.features import QueryBatch

@@ -1,14 +1,9 @@
 """The wide half: one learned log-odds for every admitted (row, item) pair."""
 
-import os
-
-os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
-
 from typing import Any
 
-import tensorflow as tf
-
 from model.slow.crosses import CrossTable
+from model.slow.engine import tf
 
 
 class WideCrosses(tf.keras.layers.Layer):

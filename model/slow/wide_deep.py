@@ -1,20 +1,15 @@
 """Wide & Deep: both halves in one logit, one loss, one step (Cheng et al. 2016)."""
 
-import os
-
-os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
-
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
-import tensorflow_recommenders as tfrs
 from numpy.typing import NDArray
 
 from model.slow.config import SlowConfig
 from model.slow.crosses import CrossTable
 from model.slow.deep import DeepTowers
+from model.slow.engine import tf, tfrs
 from model.slow.wide import WarmFtrl, WideCrosses
 
 NOT_DECAYED = ("bias", "decay")
