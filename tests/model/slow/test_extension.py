@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model.catalogue import Catalogue
-from model.interactions import EventRules, ItemChange, LogRow
+from model.interactions import Attributes, EventRules, ItemChange, LogRow
 from model.slow.bundle import Bundle, Calibration, load_bundle, make_bundle, write_bundle
 from model.slow.crosses import CrossTable
 from model.slow.examples import EventColumns, Examples, Metadata, event_columns
@@ -67,7 +67,9 @@ def world():
     for name in ("hidden_bias", "query_bias", "outcome_query_bias", "outcome_item_bias"):
         parameters[name] = rng.normal(size=parameters[name].shape).astype(np.float32)
     later = event_columns(later_rows(10_000), EventRules())
-    items = {f"new{n}": {"genres": ("jazz", "even")[: 1 + n % 2], "year": 1990.0} for n in range(5)}
+    items: dict[str, Attributes] = {
+        f"new{n}": {"genres": ("jazz", "even")[: 1 + n % 2], "year": 1990.0} for n in range(5)
+    }
     newcomers = {f"newcomer{n}": {"occupation": "poet"} for n in range(5)}
     return World(
         make_bundle(space, parameters, Calibration(0.9, 0.1)),
