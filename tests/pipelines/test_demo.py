@@ -182,7 +182,7 @@ def test_a_port_in_use_is_replaced_by_a_free_one(home_and_data):
 @pytest.mark.slow
 def test_the_service_runs_until_ctrl_c_and_ends_well(home_and_data):
     started = start(*home_and_data, "--port", "0")
-    url = read_until(started, r"http://127\.0\.0\.1:\d+")
+    url = read_until(started, "http:" + re.escape("//127.0.0.1:") + r"\d+")
     read_until(started, "until you press Ctrl-C")
     assert answers(url)
     started.send_signal(signal.SIGINT)
