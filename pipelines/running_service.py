@@ -104,25 +104,52 @@ def process(
     command: list[str], environment: Mapping[str, str], log_path: Path
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A process that is gone when the block ends, however it ends."""
-    with log_path.open("wb") as log:
-        started = subprocess.Popen(  # noqa: S603 (no outside text)
-            command,
-            env={**os.environ, **environment},
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-        )
+    started: subprocess.Popen[bytes] | None = None
     try:
+        with log_path.open("wb") as log, _signals_held():
+            started = subprocess.Popen(  # noqa: S603 (no outside text)
+                command,
+                env={**os.environ, **environment},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
         yield started
     finally:
-        started.terminate()
-        try:
-            with suppress(subprocess.TimeoutExpired):
-                started.wait(_STOP_S)
-        finally:
-            # does nothing to a process that has ended
-            started.kill()
-            started.wait()
+        if started is not None:
+            _stop(started)
+
+
+def _stop(started: subprocess.Popen[bytes]) -> None:
+    started.terminate()
+    try:
+        with suppress(subprocess.TimeoutExpired):
+            started.wait(_STOP_S)
+    finally:
+        # does nothing to a process that has ended
+        started.kill()
+        started.wait()
+
+
+@contextmanager
+def _signals_held() -> Iterator[None]:
+    """Delivers signals when the block is over.
+
+    One that raised while a process is being started would leave it running, with nobody
+    who knows of it.
+    """
+    arrived: list[int] = []
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {n: signal.getsignal(n) for n in numbers if signal.getsignal(n) != signal.SIG_IGN}
+    for number in before:
+        signal.signal(number, lambda n, _: arrived.append(n))
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for late in arrived:
+            signal.raise_signal(late)
 
 
 def wait_until_ready(
