@@ -62,6 +62,7 @@ def compare(
         quality=held_out.quality(actors, rng),
         retained=old.quality(actors, rng),
         loss=held_out.loss(actors, rng),
+        retained_loss=old.loss(actors, rng),
         coverage=listed[1] / max(listed[0], 1),
     )
     return Comparison(measured, {"held_out": held_out.metrics(), "old": old.metrics()})

@@ -18,6 +18,8 @@ from model.errors import BadInputError
 RESAMPLES: Final = 1_000
 MIN_EVENTS: Final = 20
 MIN_USERS: Final = 5
+# A bootstrap over fewer users takes what a handful did for what all would do.
+CHANCE_USERS: Final = 20
 
 _CELLS: Final = 2_000_000
 _LEAST_MEAN: Final = 1e-3
@@ -66,6 +68,7 @@ class Measured:
       retained: Change of NDCG@10 on old events; None without a success among them.
       loss: Change of the outcome log-loss on the held-out events; None where one of the
         models gives no probability.
+      retained_loss: Change of the outcome log-loss on old events, as `loss`.
       coverage: Different items in the top 10 of the same requests: the candidate's
         number as a share of the served model's.
     """
@@ -73,6 +76,7 @@ class Measured:
     quality: Change | None
     retained: Change | None
     loss: Change | None
+    retained_loss: Change | None
     coverage: float
 
 
@@ -165,11 +169,13 @@ def judge(measured: Measured, policy: NightConfig) -> list[Verdict]:
     quality = _Gate("quality", "NDCG@10", -1, policy.max_quality_loss)
     forgetting = _Gate("forgetting", "NDCG@10 of old events", -1, policy.max_forgetting)
     calibration = _Gate("calibration", "log-loss", 1, policy.max_logloss_rise)
+    old_calibration = _Gate("old_calibration", "log-loss of old events", 1, policy.max_logloss_rise)
     new, old = quality.clear(measured.quality), forgetting.clear(measured.retained)
     return [
         quality.verdict(measured.quality, vouched=old),
         forgetting.verdict(measured.retained, vouched=new),
         calibration.verdict(measured.loss, vouched=new or old),
+        old_calibration.verdict(measured.retained_loss, vouched=new or old),
         _coverage(measured.coverage, policy.min_coverage),
     ]
 
@@ -231,7 +237,8 @@ class _Gate:
         return self.worse * change.relative > self.most
 
     def _beyond_chance(self, change: Change) -> bool:
-        return min(self.worse * end for end in change.interval) > 0.0
+        worst_for_certain = min(self.worse * end for end in change.interval)
+        return change.users >= CHANCE_USERS and worst_for_certain > 0.0
 
 
 def _voucher(vouched: bool) -> str:  # noqa: FBT001 - a word for a truth value

@@ -20,11 +20,17 @@ def change(served, shift, *, users=200, per_user=5, noise=0.0, seed=0):
     return paired_change(before, after, np.repeat(np.arange(users), per_user), rng)
 
 
-def verdicts(quality=None, retained=None, loss=None, coverage=1.0):
-    return {v.name: v for v in judge(Measured(quality, retained, loss, coverage), POLICY)}
+def verdicts(quality=None, retained=None, loss=None, retained_loss=None, coverage=1.0):
+    measured = Measured(quality, retained, loss, retained_loss, coverage)
+    return {v.name: v for v in judge(measured, POLICY)}
 
 
-GOOD = {"quality": change(0.1, 0.01), "retained": change(0.1, 0.0), "loss": change(0.6, -0.01)}
+GOOD = {
+    "quality": change(0.1, 0.01),
+    "retained": change(0.1, 0.0),
+    "loss": change(0.6, -0.01),
+    "retained_loss": change(0.6, 0.0),
+}
 
 
 def test_a_candidate_that_is_better_everywhere_passes_every_gate():
@@ -37,6 +43,7 @@ def test_a_candidate_that_is_better_everywhere_passes_every_gate():
         ("quality", "quality", change(0.1, -0.02)),
         ("retained", "forgetting", change(0.1, -0.02)),
         ("loss", "calibration", change(0.6, 0.1)),
+        ("retained_loss", "old_calibration", change(0.6, 0.1)),
     ],
 )
 def test_a_loss_beyond_the_bound_and_beyond_chance_fails_its_own_gate(part, gate, worse):
@@ -55,6 +62,14 @@ def test_a_fall_that_may_be_chance_passes_only_where_other_events_vouch():
     assert verdicts(**{**GOOD, "quality": unsure})["quality"].passed
     bad_past = change(0.1, -0.05)
     assert not verdicts(**{**GOOD, "quality": unsure, "retained": bad_past})["quality"].passed
+
+
+def test_what_a_handful_of_users_did_is_not_beyond_chance():
+    few = change(0.1, -0.02, users=8)
+    assert few.interval[1] < 0
+    assert verdicts(**{**GOOD, "quality": few})["quality"].passed
+    bad_past = change(0.1, -0.05)
+    assert not verdicts(**{**GOOD, "quality": few, "retained": bad_past})["quality"].passed
 
 
 def test_nothing_to_compare_passes_only_where_other_events_vouch():
@@ -101,7 +116,7 @@ def test_equal_models_never_fail(seed):
     values = np.random.default_rng(seed).random(60)
     users = np.arange(60) % 12
     same = paired_change(values, values, users, np.random.default_rng(seed))
-    assert all(v.passed for v in verdicts(same, same, same).values())
+    assert all(v.passed for v in verdicts(same, same, same, same).values())
 
 
 def test_no_events_give_no_change():
