@@ -4,96 +4,33 @@ Online service and offline evaluation both run this code.
 """
 
 from collections import OrderedDict
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model.catalogue import Catalogue, Filter
-from model.explanation import Cause, Explainer
+from model.catalogue import Catalogue
+from model.explanation import Explainer
 from model.fast.config import MemoryConfig
 from model.fast.memory import FastMemory
 from model.interactions import (
     NO_ATTRIBUTES,
-    Attributes,
     EventRules,
     Kind,
     LogRow,
     Outcome,
     session_actor,
 )
+from model.request import PARTS, Query, Recommendation
 from model.slow.bundle import load_bundle
 from model.slow.features import PADDING, QueryBatch
 from model.slow.scorer import FloatArray, Slow, SlowScorer
 from model.storage.event_log import EventLog, item_of
 
-Explain: TypeAlias = Literal["none", "brief", "full"]
-
-PARTS: Final = ("slow_wide", "slow_deep", "fast_wide", "fast_deep", "bias", "rules")
 _TRENDING_STEPS: Final = 4096
 _CHUNK: Final = 10_000
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """One request for recommendations.
-
-    Attributes:
-      user_id: For whom; None for nobody known.
-      n: How many items, at least 1.
-      now_ms: The moment to recommend for.
-      context: Attributes of the request.
-      session_id: An anonymous session whose events count as the user's.
-      seed_items: Items to take as just liked, newest last.
-      exclude_items: Items to leave out.
-      exclude_seen: Whether items the user has come across are left out.
-      filters: Conditions that every item must meet.
-      explain: How much to say about why.
-    """
-
-    user_id: str | None = None
-    n: int = 10
-    now_ms: int = 0
-    context: Attributes = field(default_factory=dict)
-    session_id: str | None = None
-    seed_items: tuple[str, ...] = ()
-    exclude_items: tuple[str, ...] = ()
-    exclude_seen: bool = True
-    filters: tuple[Filter, ...] = ()
-    explain: Explain = "none"
-
-
-@dataclass(frozen=True, slots=True)
-class Recommendation:
-    """Ranked items, column by column.
-
-    Attributes:
-      item_ids: Best first.
-      scores: In log-odds, never rising.
-      probabilities: Calibrated chance of success once shown; None where the data
-        hold one outcome only and no chance could be learned.
-      sources: The part of the score that lifts each item most above the average item.
-      model_version: The slow model that answered.
-      memory_as_of: Last log position that is reflected.
-      fallback: None, or how the list was made when the user's own taste could not
-        make it: `popular` when nothing is known of the user, `seen` when all
-        allowed items had been seen.
-      parts: When asked for: each part's share of the scores; they add up.
-      because: When asked for: what moved each item most.
-    """
-
-    item_ids: list[str]
-    scores: list[float]
-    probabilities: list[float] | None
-    sources: list[str]
-    model_version: str
-    memory_as_of: int
-    fallback: str | None
-    parts: dict[str, list[float]] | None = None
-    because: list[list[Cause]] | None = None
 
 
 class _View(NamedTuple):
@@ -111,12 +48,30 @@ class _View(NamedTuple):
     known: bool
 
 
-class _Scored(NamedTuple):
-    """A request on its way through: what was asked, every item's parts, the chosen ones."""
+class Prepared(NamedTuple):
+    """A request and all that its answer depends on and that time may change.
 
+    What is left to do is arithmetic on the model, so requests prepared at different
+    moments can be scored together.
+
+    Attributes:
+      view: The user's memory.
+      batch: The one request, as the slow model reads it.
+      fast: [items] the fast memory's part.
+      base: [items] bias and `fast`, -inf where an item may not be shown now.
+    """
+
+    view: _View
     batch: QueryBatch
-    slow: Slow
     fast: FloatArray
+    base: FloatArray
+
+
+class _Scored(NamedTuple):
+    """A request on its way through: every item's score and the chosen items' numbers."""
+
+    request: Prepared
+    slow: Slow
     scores: FloatArray
     top: NDArray[np.intp]
 
@@ -204,27 +159,61 @@ class Recommender:
         Raises:
           BadInputError: If a filter names an attribute that no item has.
         """
-        self.catch_up()
-        view = self._view(query)
-        batch = self._batch(query, view)
-        slow = self._slow(view, batch)
-        base, fast = self._base(query.now_ms)
-        scores = slow.wide[0] + slow.deep[0] + base
+        prepared = self.prepare(query)
+        view, slow = prepared.view, self._slow([prepared])
+        scores = slow.wide[0] + slow.deep[0] + prepared.base
         fallback = None if view.known else "popular"
         top = self._top(scores, query, view, exclude_seen=query.exclude_seen)
         if not len(top) and query.exclude_seen:
             top = self._top(scores, query, view, exclude_seen=False)
             fallback = "seen" if len(top) else fallback
-        scored = _Scored(batch, slow, fast, scores, top)
-        return self._reply(query, scored, fallback)
+        return self._reply(query, _Scored(prepared, slow, scores, top), fallback)
 
-    def _slow(self, view: _View, batch: QueryBatch) -> Slow:
-        """The slow score of the whole catalogue, from what the view has ready."""
-        scorer, space = self._scorer, self._scorer.space
-        hidden = scorer.hidden(view.inputs, batch.attributes)
-        moment = space.attribute_rows(batch.attributes[:, view.history.attributes.shape[1] :])
-        rows = np.concatenate([view.rows, moment], axis=1)
-        return scorer.score_hidden(hidden, rows, self.catalogue.vectors)
+    def prepare(self, query: Query) -> Prepared:
+        """Catches up with the log and gathers what the query's answer depends on now."""
+        self.catch_up()
+        view = self._view(query)
+        base, fast = self._base(query.now_ms)
+        return Prepared(view, self._batch(query, view), fast, base)
+
+    def scores(self, requests: Sequence[Prepared]) -> FloatArray:
+        """[requests, items] every item's score, -inf for one that could not be shown then.
+
+        These are the scores that `recommend` ranks, before the user's own seen and refused
+        items and the query's conditions are left out.
+        """
+        slow = self._slow(requests)
+        total = slow.wide + slow.deep
+        for row, request in zip(total, requests, strict=True):
+            n_items = len(request.base)
+            row[:n_items] += request.base
+            row[n_items:] = -np.inf  # came after the request was prepared
+        return total
+
+    def probabilities(
+        self, requests: Sequence[Prepared], items: NDArray[np.integer]
+    ) -> NDArray[np.float64] | None:
+        """[requests, k] calibrated chance of success of `items` [requests, k], by number.
+
+        None where the data hold one outcome only and no chance could be learned.
+        """
+        hidden = np.concatenate([self._hidden(request) for request in requests])
+        return self._scorer.probabilities(hidden, self.catalogue.vectors, items)
+
+    def _hidden(self, request: Prepared) -> FloatArray:
+        return self._scorer.hidden(request.view.inputs, request.batch.attributes)
+
+    def _slow(self, requests: Sequence[Prepared]) -> Slow:
+        """The slow score of the whole catalogue, from what the views have ready."""
+        hidden = np.concatenate([self._hidden(request) for request in requests])
+        rows = [self._rows(request) for request in requests]
+        table = rows[0] if len(rows) == 1 else _side_by_side(rows)
+        return self._scorer.score_hidden(hidden, table, self.catalogue.vectors)
+
+    def _rows(self, request: Prepared) -> NDArray[np.int32]:
+        view, attributes = request.view, request.batch.attributes
+        moment = attributes[:, view.history.attributes.shape[1] :]
+        return np.concatenate([view.rows, self._scorer.space.attribute_rows(moment)], axis=1)
 
     def _view(self, query: Query) -> _View:
         actor = query.user_id
@@ -317,7 +306,8 @@ class Recommender:
         return best[np.argsort(-candidates[best], kind="stable")][:n]
 
     def _reply(self, query: Query, scored: _Scored, fallback: str | None) -> Recommendation:
-        catalogue, (batch, slow, fast, scores, top) = self.catalogue, scored
+        catalogue, (prepared, slow, scores, top) = self.catalogue, scored
+        fast = prepared.fast
         probabilities = self._scorer.probabilities(slow.hidden, catalogue.vectors, top[None, :])
         parts = {
             "slow_wide": slow.wide[0],
@@ -327,6 +317,7 @@ class Recommender:
         }
         explained = query.explain != "none"
         zeros = [0.0] * len(top)
+        full = query.explain == "full"
         return Recommendation(
             item_ids=[catalogue.ids[number] for number in top.tolist()],
             scores=scores[top].tolist(),
@@ -338,10 +329,18 @@ class Recommender:
             parts={name: parts[name][top].tolist() if name in parts else zeros for name in PARTS}
             if explained
             else None,
-            because=self._explainer.causes(batch, top, fast, full=query.explain == "full")
+            because=self._explainer.causes(prepared.batch, top, fast, full=full)
             if explained
             else None,
         )
+
+
+def _side_by_side(rows: Sequence[NDArray[np.int32]]) -> NDArray[np.int32]:
+    """[requests, widest] rows of one request each, -1 padded."""
+    table = np.full((len(rows), max(row.shape[1] for row in rows)), PADDING, np.int32)
+    for place, row in enumerate(rows):
+        table[place, : row.shape[1]] = row[0]
+    return table
 
 
 def _sources(parts: Mapping[str, FloatArray], top: NDArray[np.intp]) -> list[str]:

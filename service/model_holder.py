@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from model.errors import LogUnavailableError, SlowwaveError
-from model.recommender import Query, Recommender
+from model.recommender import Recommender
+from model.request import Query
 from model.storage.event_log import EventLog, open_log
 from model.storage.registry import Registry
 from model.workspace import Config

@@ -18,7 +18,7 @@ from pydantic_core import PydanticCustomError
 from model.catalogue import Filter, FilterValue
 from model.errors import BadInputError
 from model.interactions import AttributeValue, attribute_from_json
-from model.recommender import Query
+from model.request import Query
 
 MAX_BATCH: Final = 1_000
 MAX_N: Final = 500

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from model.errors import BadInputError
-from model.recommender import Recommendation
+from model.request import Recommendation
 from service.acceptance import check_moment
 from service.auth import may_read
 from service.dependencies import body_as, clock_ms, now_serving, request_id, services

@@ -7,7 +7,8 @@ from model.catalogue import Filter
 from model.errors import BadInputError
 from model.fast.config import MemoryConfig
 from model.interactions import Event, EventRules, ItemChange, Kind, UserChange
-from model.recommender import PARTS, Query, Recommender
+from model.recommender import Recommender
+from model.request import PARTS, Query
 from model.slow.examples import Examples, Metadata, event_columns
 from model.slow.scorer import SlowScorer
 from model.storage.event_log import open_log
@@ -271,3 +272,32 @@ def test_any_length_gives_the_best_of_the_whole(recommender):
     whole = ask(recommender, user="new", n=500)
     for n in range(1, 61):
         assert ask(recommender, user="new", n=n).item_ids == whole.item_ids[:n]
+
+
+def test_requests_prepared_at_different_moments_score_together_as_they_would_have_alone(log):
+    recommender = recommender_on(log)
+    queries = [
+        Query(user_id=user, now_ms=NOW_MS, context=context)
+        for user, context in [("u1", {}), ("u2", {"device": "phone"}), (None, {})]
+    ]
+    alone = []
+    prepared = []
+    for place, query in enumerate(queries):
+        prepared.append(recommender.prepare(query))
+        alone.append(recommender.scores(prepared[-1:])[0])
+        log.append([event(f"later-{place}", item=f"new-{place}")], received_ms=NOW_MS)
+    together = recommender.scores(prepared)
+    for row, scores in zip(together, alone, strict=True):
+        np.testing.assert_allclose(row[: len(scores)], scores, atol=1e-5)
+        assert np.all(row[len(scores) :] == -np.inf)
+
+
+def test_the_scores_of_everything_are_those_of_the_list(recommender):
+    query = Query(user_id="u1", now_ms=NOW_MS, n=10)
+    reply = recommender.recommend(query)
+    request = recommender.prepare(query)
+    numbers = np.array([[recommender.catalogue.number(item) for item in reply.item_ids]])
+    np.testing.assert_allclose(recommender.scores([request])[0, numbers[0]], reply.scores)
+    np.testing.assert_allclose(
+        recommender.probabilities([request], numbers)[0], reply.probabilities, atol=1e-6
+    )
