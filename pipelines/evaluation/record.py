@@ -125,7 +125,7 @@ def read_record(path: Path) -> Record:
             arrays = {name: stored[name] for name in stored.files}
         plain = json.loads(str(arrays["plain"]))
         if plain.pop("format") != _FORMAT:
-            raise ValueError("unknown format")
+            raise ValueError("unknown format")  # noqa: TRY301 - one exit for all damage
         judged = _table(arrays, "judged") if "judged row" in arrays else None
         return Record(
             **plain,
