@@ -102,7 +102,7 @@ def rank_metrics(
     stream: Stream, pending: Sequence[Pending], standing: Ranked
 ) -> dict[str, NDArray[np.float32]]:
     """[questions] value of each of the stream's metrics that a single question has."""
-    values: dict[str, NDArray[np.float32]] = {}
+    values: dict[str, NDArray[Any]] = {}
     for metric in stream.metrics:
         name, _, cutoff = metric.partition("@")
         if name == "coverage":
