@@ -55,6 +55,7 @@ def _weights(gram: FloatArray) -> FloatArray:
         raise BadInputError("EASE needs a larger regularisation: its matrix has no inverse")
     for row in range(len(inverse) - 1):  # only the lower half was computed
         inverse[row, row + 1 :] = inverse[row + 1 :, row]
+    inverse = inverse.T  # the same numbers, row by row in memory, as sparse products need them
     inverse /= -np.diag(inverse).copy()
     np.einsum("ii->i", inverse)[:] = 0.0
     return np.asarray(inverse, np.float32)

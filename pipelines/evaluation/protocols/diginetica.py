@@ -31,7 +31,7 @@ from pipelines.evaluation.protocols.tables import ID, expect, read_columns
 from pipelines.evaluation.stream import DAY_MS, Events, Stream
 
 FILE: Final = "clicks.csv"
-METRICS: Final = ("recall@20", "mrr@20", "recall@10", "coverage@20")
+METRICS: Final = ("recall@20", "mrr@20", "recall@10", "coverage@10")
 _PERIODS: Final = 17
 _WEEK_MS: Final = 7 * DAY_MS
 _END_MS: Final = 1_464_739_200_000  # 2016-06-01
@@ -53,12 +53,11 @@ def stream(folder: Path, *, quick: bool, sample: float = 0.25) -> Stream:
     if not 0.0 < sample <= 1.0:
         raise BadInputError(f"sample must lie in (0, 1], got {sample}")
     period, session, item_id = _clicks(expect(folder, FILE))
-    timestamp_ms = _clock(period)
+    if quick:
+        kept = (numbered(session)[1] % _QUICK_SHARE == 0) & (period < _QUICK_PERIODS)
+        period, session, item_id = period[kept], session[kept], item_id[kept]
     actors, actor = numbered(session)
     items, item = numbered(item_id)
-    if quick:
-        kept = (actor % _QUICK_SHARE == 0) & (period < _QUICK_PERIODS)
-        period, timestamp_ms, actor, item = (c[kept] for c in (period, timestamp_ms, actor, item))
     asked = tests(period, actor, item)
     if not quick:
         asked &= _drawn(actor, asked, sample)[actor]
@@ -75,7 +74,7 @@ def stream(folder: Path, *, quick: bool, sample: float = 0.25) -> Stream:
             item=item,
             kind=kind,
             value=np.full(len(actor), np.nan, np.float32),
-            timestamp_ms=timestamp_ms,
+            timestamp_ms=_clock(period),
             outcome=outcomes(config.events, ["click"], kind),
         ),
         group=np.arange(len(actor)),

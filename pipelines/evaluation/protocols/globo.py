@@ -18,8 +18,14 @@ from numpy.typing import NDArray
 
 from model.errors import BadInputError
 from model.workspace import Config
-from pipelines.evaluation.protocols.order import by_time, groups, met_before, nights, numbered
-from pipelines.evaluation.protocols.order import outcomes
+from pipelines.evaluation.protocols.order import (
+    by_time,
+    groups,
+    met_before,
+    nights,
+    numbered,
+    outcomes,
+)
 from pipelines.evaluation.protocols.tables import ID, MILLISECONDS, expect, read_columns
 from pipelines.evaluation.stream import DAY_MS, Events, Stream
 
@@ -44,16 +50,19 @@ def stream(folder: Path, *, quick: bool) -> Stream:
       BadInputError: If the file is missing or damaged, or has no click in the replayed days.
     """
     columns = _clicks(expect(folder, FILE))
-    actors, actor = numbered(columns["user"])
-    items, item = numbered(columns["item"])
     since_ms = columns["ts"] - columns["ts"][0]
     first = int(np.searchsorted(since_ms, _REPLAY_FROM_DAY * DAY_MS))
-    if first == len(actor):
+    if first == len(since_ms):
         raise BadInputError(f"{FILE} has no click in days {_REPLAY_FROM_DAY} to 15")
-    drawn = _drawn(len(actor), first)
-    kept = actor % _QUICK_SHARE == 0 if quick else np.ones(len(actor), np.bool_)
-    bootstrap = int(kept[:first].sum())
+    columns |= {"since": since_ms, "drawn": _drawn(len(since_ms), first)}
+    if quick:
+        kept = numbered(columns["user"])[1] % _QUICK_SHARE == 0
+        columns = {name: column[kept] for name, column in columns.items()}
+    bootstrap = int(np.searchsorted(columns["since"], _REPLAY_FROM_DAY * DAY_MS))
+    actors, actor = numbered(columns["user"])
+    items, item = numbered(columns["item"])
     terms, context = _context(columns)
+    group = groups(columns["ts"], bootstrap)
     kind = np.zeros(len(actor), np.int8)
     config = Config()
     events = Events(
@@ -64,8 +73,7 @@ def stream(folder: Path, *, quick: bool) -> Stream:
         timestamp_ms=columns["ts"],
         outcome=outcomes(config.events, ["click"], kind),
         context=context,
-    ).take(np.flatnonzero(kept))
-    group = groups(events.timestamp_ms, bootstrap)
+    )
     return Stream(
         name="globo",
         actors=actors,
@@ -74,10 +82,10 @@ def stream(folder: Path, *, quick: bool) -> Stream:
         events=events,
         group=group,
         bootstrap=bootstrap,
-        nights=nights(since_ms[kept] // DAY_MS, bootstrap),
-        asked=drawn[kept] & ~met_before(events.actor, events.item, group),
+        nights=nights(columns["since"] // DAY_MS, bootstrap),
+        asked=columns["drawn"] & ~met_before(actor, item, group),
         judged=np.zeros(len(events), np.bool_),
-        block=(since_ms[kept] // _HOUR_MS).astype(np.int32),
+        block=(columns["since"] // _HOUR_MS).astype(np.int32),
         candidates="unseen",
         metrics=METRICS,
         terms=terms,

@@ -2,7 +2,9 @@
 
 import numpy as np
 
+from model.interactions import ItemChange, UserChange
 from pipelines.evaluation.stream import Events, Stream
+from tests.worlds import DAY_MS, metadata, ratings
 
 
 def small_stream(seed=0, *, n_events=600, n_actors=12, n_items=40, candidates="unseen", **more):
@@ -72,3 +74,46 @@ class Counting:
 
     def answer(self, tickets):
         return np.stack(tickets)
+
+
+def world_stream(**more):
+    """The test world's ratings, by day, the last third replayed; nights between days."""
+    events = sorted(
+        ratings(np.random.default_rng(0)), key=lambda e: (e.timestamp_ms, e.user_id, e.item_id)
+    )
+    described = metadata()
+    items = {c.item_id: c.attributes for c in described if isinstance(c, ItemChange)}
+    users = {c.user_id: c.attributes for c in described if isinstance(c, UserChange)}
+    times = np.array([e.timestamp_ms for e in events], np.int64)
+    value = np.array([e.value for e in events], np.float32)
+    group = np.cumsum(np.diff(times, prepend=times[0]) > 0)
+    bootstrap = int(np.flatnonzero(group == group[2 * len(events) // 3])[0])
+    day = (times - times[0]) // DAY_MS
+    new_day = np.flatnonzero(np.diff(day, prepend=day[0]) > 0)
+    item_ids, user_ids = list(items), list(users)
+    replayed = np.arange(len(events)) >= bootstrap
+    settings = {
+        "name": "tiny",
+        "actors": user_ids,
+        "items": item_ids,
+        "kinds": ["rating"],
+        "events": Events(
+            actor=np.array([user_ids.index(e.user_id) for e in events], np.int32),
+            item=np.array([item_ids.index(e.item_id) for e in events], np.int32),
+            kind=np.zeros(len(events), np.int8),
+            value=value,
+            timestamp_ms=times,
+            outcome=np.where(value >= 4, 1, np.where(value <= 2, -1, 0)).astype(np.int8),
+        ),
+        "group": group.astype(np.int64),
+        "bootstrap": bootstrap,
+        "nights": new_day[new_day > bootstrap].astype(np.int64),
+        "asked": replayed & (value >= 4),
+        "judged": replayed,
+        "block": day.astype(np.int32),
+        "candidates": "unseen",
+        "metrics": ("ndcg@10", "hr@10", "coverage@10"),
+        "item_attributes": items,
+        "user_attributes": users,
+    }
+    return Stream(**settings | more)

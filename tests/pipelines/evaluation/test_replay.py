@@ -76,7 +76,7 @@ def test_an_arm_that_scores_everything_alike_earns_nothing():
         def ask(self, question):
             return np.zeros(40, np.float32)
 
-    stream = small_stream()
+    stream = small_stream(n_actors=60)
     assert played(stream, Flat(40)).metrics["hr@10"].sum() == 0
 
 
@@ -85,7 +85,7 @@ def test_a_score_that_is_no_number_earns_nothing():
         def ask(self, question):
             return np.full(40, np.nan, np.float32)
 
-    record = played(small_stream(), Broken(40))
+    record = played(small_stream(n_actors=60), Broken(40))
     assert record.metrics["hr@10"].sum() == 0
     assert (record.top == -1).all()
 
