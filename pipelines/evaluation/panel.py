@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.errors import BadInputError
+from pipelines.evaluation.intervals import Means, Plan, means
 from pipelines.evaluation.record import Asked, Judged, Record
-from pipelines.evaluation.statistics import Means, Plan, means
 
 # ADER's protocol is the mean of its sixteen periods.
 _MEAN_OVER_BLOCKS: Final = frozenset({"diginetica"})

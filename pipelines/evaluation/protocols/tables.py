@@ -60,7 +60,9 @@ def read_columns(path: Path, columns: Mapping[str, Range | None]) -> dict[str, N
         says in which line.
     """
     names = check_header(path, text.header(path), tuple(columns))
-    types = {name: pa.string() if limits is None else pa.int64() for name, limits in columns.items()}
+    types = {
+        name: pa.string() if limits is None else pa.int64() for name, limits in columns.items()
+    }
     options = csv.ConvertOptions(column_types=types, include_columns=list(columns), null_values=[])
     try:
         table = csv.read_csv(path, convert_options=options)

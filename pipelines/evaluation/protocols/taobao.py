@@ -61,7 +61,10 @@ def streams(folder: Path, *, quick: bool) -> list[Stream]:
         str(item): {"category": str(number)}
         for item, number in zip(first.tolist(), of_item, strict=True)
     }
-    return [_stream("taobao", columns, "category", {}), _stream("taobao-items", columns, "item", described)]
+    return [
+        _stream("taobao", columns, "category", {}),
+        _stream("taobao-items", columns, "item", described),
+    ]
 
 
 def _stream(
