@@ -3,9 +3,7 @@
 import dataclasses
 import os
 import platform
-import shlex
 import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +14,7 @@ from typing import Any, Final
 from model.errors import SlowwaveError
 from pipelines.console import Console, count
 from pipelines.evaluation import tasks
-from pipelines.evaluation.arms import ENSEMBLES, OURS, PRODUCT, arm_words, check_arms
+from pipelines.evaluation.arms import ENSEMBLES, PRODUCT, arm_words, check_arms
 from pipelines.evaluation.audit import audit
 from pipelines.evaluation.results import RunInfo, record_results
 from pipelines.evaluation.stream import Stream
@@ -24,7 +22,6 @@ from pipelines.evaluation.table import terminal_table
 from pipelines.evaluation.tasks import Place, Source
 from pipelines.evaluation.workers import Task, run_tasks
 
-RESULTS: Final = Path("docs/results.json")
 _STOCHASTIC: Final = ("ials", "incremental-mf")
 
 
@@ -194,8 +191,7 @@ def _run_info(
         commit=_commit(),
         machine=_machine(),
         seconds=round(seconds, 1),
-        seeds=asked.seeds,
-        reference=OURS if OURS in notes else next(iter(notes)),
+        seeds=tuple(range(asked.seeds)),
         trials={arm: int(note.get("trials", 1)) for arm, note in notes.items()},
         chosen={arm: note.get("chosen", {}) for arm, note in notes.items()},
         words=arm_words(),
@@ -228,8 +224,3 @@ def _processor() -> str:
     lines = names.read_text(encoding="utf-8").splitlines() if names.exists() else []
     found = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(found, platform.processor() or "unknown processor")
-
-
-def typed_command() -> str:
-    """The command as it was typed, without the folder the program lies in."""
-    return shlex.join(["slowwave", *sys.argv[1:]])

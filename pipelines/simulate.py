@@ -234,8 +234,7 @@ def _visits(world: World, size: Size, rng: np.random.Generator) -> Visits:
     arrived_ms = happened_ms + _delays(size.visits, rng)
     order = np.argsort(arrived_ms, kind="stable")
     order = order[came[order]]
-    columns = (user, happened_ms, arrived_ms, shown, clicked)
-    return Visits(*(column[order] for column in columns))
+    return Visits(user[order], happened_ms[order], arrived_ms[order], shown[order], clicked[order])
 
 
 def _comings(size: Size, rng: np.random.Generator) -> tuple[IntArray, IntArray]:

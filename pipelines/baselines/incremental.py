@@ -42,7 +42,7 @@ class IncrementalMF:
         rate: float,
         ridge: float,
         negatives: int,
-        newcomer_rate: float = 0.01,
+        newcomer_rate: float = 0.001,
         factors: int = FACTORS,
     ) -> None:
         rng = np.random.default_rng(setting.seed)

@@ -70,8 +70,8 @@ def _incremental_mf(setting: Setting) -> Arm:
     def make(setting: Setting, options: Options) -> Arm:
         return IncrementalMF(setting, **options)
 
-    grid = _grid(rate=(0.05, 0.1), ridge=(0.01,), negatives=(1, 4, 0))
-    return Tuned(setting, make, grid, Trial(recent=60_000))
+    grid = _grid(rate=(0.2, 0.05), ridge=(0.001, 0.003), negatives=(16, 48))
+    return Tuned(setting, make, grid, Trial(recent=100_000))
 
 
 def _grid(**values: tuple[Any, ...]) -> list[Options]:

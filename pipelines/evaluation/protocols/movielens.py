@@ -7,8 +7,8 @@ As in training (`model.slow.examples`), a rating of 4 or 5 is a success and ever
 one is none: 3 counts as a label of 0, although the rules call it neutral.
 
 The 80,000th row shares its second and its user with the rows after it. The group is
-parted there, so that the counts are the usual ones: of that user's 41 ratings of this
-second, those in the history are known when the others are asked.
+parted there, so that the counts are the usual ones: of the four ratings of that second,
+the one in the history is known when the other three are asked.
 """
 
 from pathlib import Path
