@@ -117,9 +117,10 @@ def _chains(source: Source, stream: Stream, place: Place, arm: str, seed: int) -
     for part in parts:
         plan = tasks.chain_plan(part, stream.config, seed)
         before = f"{stream.name} log"
-        for step in dict.fromkeys((plan.first(), plan)):
+        for step in (plan.first(), plan):
             folder = place.chain(step)
-            needed[folder.name] = Task(tasks.make_versions, (source, place, step), (before,))
+            arguments = (source, place, part, seed, step.nights)
+            needed[folder.name] = Task(tasks.make_versions, arguments, (before,))
             before = folder.name
     return needed
 

@@ -1,6 +1,7 @@
 """What follows what inside a session: decayed co-occurrence of items."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -15,20 +16,23 @@ WINDOW: Final = 10
 """An actor's last items that count: as a history, and as partners of a new item."""
 
 _FAINT: Final = 1e-4
+_NOTHING: Final[dict[int, float]] = {}
 
 
 class _Recent(NamedTuple):
-    """A question about a history.
+    """A question about an actor's last items, the latest first.
 
     Attributes:
-      items: The last items, the latest first.
-      live: [pairs] items that followed one of them since the last night.
-      worth: [pairs] how much they count.
+      items: The items.
+      weights: [items] how much each counts.
+      followers: [pairs] items that stood near one of them since the last night.
+      worths: [pairs] how much that counts.
     """
 
     items: tuple[int, ...]
-    live: NDArray[np.int32]
-    worth: NDArray[np.float64]
+    weights: NDArray[np.float64]
+    followers: NDArray[np.int32]
+    worths: NDArray[np.float64]
 
 
 class SessionCooccurrence:
@@ -68,7 +72,7 @@ class SessionCooccurrence:
         self._near, self._back, self._half_life = near, back, half_life
         self._damping, self._live = damping, live
         self._last: dict[int, tuple[int, ...]] = {}
-        self._pairs = sp.csr_matrix((n, n), dtype=np.float32)
+        self._pairs = sp.csr_matrix((n, n))
         self._total = np.zeros(n)
         self._fresh: dict[int, dict[int, float]] = {}
         self._fresh_total: dict[int, float] = {}
@@ -102,19 +106,49 @@ class SessionCooccurrence:
         self._tie_break = self._popular.tie_break()
         fresh = _as_matrix(self._fresh, self._pairs.shape[0])
         fade = 0.5 ** (self._since / self._half_life)
-        self._pairs = (self._pairs + fresh) * np.float32(fade)
+        self._pairs = (self._pairs + fresh) * fade
         self._pairs.data[self._pairs.data < _FAINT] = 0.0
         self._pairs.eliminate_zeros()
         self._total = np.asarray(self._pairs.sum(axis=1), np.float64).ravel()
         self._fresh, self._fresh_total, self._since = {}, {}, 0
 
     def ask(self, question: Question) -> Ticket:
-        """The actor's last items, and what has followed them since the last night."""
+        """The actor's last items, and what stood near them since the last night."""
         items = self._last.get(question.actor, ())
-        if not self._live:
-            return _Recent(items, np.zeros(0, np.int32), np.zeros(0))
-        ...
+        weights = self._near ** np.arange(len(items))
+        if self._damping:
+            totals = [self._total[item] + self._fresh_total.get(item, 0.0) for item in items]
+            weights = weights / np.maximum(totals, _FAINT) ** self._damping
+        fresh = [self._fresh.get(item, _NOTHING) if self._live else _NOTHING for item in items]
+        sizes = [len(each) for each in fresh]
+        followers = np.fromiter(chain.from_iterable(fresh), np.int32, sum(sizes))
+        worths = np.fromiter(
+            chain.from_iterable(each.values() for each in fresh), np.float64, sum(sizes)
+        )
+        return _Recent(items, weights, followers, worths * np.repeat(weights, sizes))
 
     def answer(self, tickets: Sequence[Ticket]) -> FloatArray:
         """[tickets, n_items] scores; popularity breaks ties."""
-        ...
+        starts = np.cumsum([0, *(len(ticket.items) for ticket in tickets)])
+        weights = np.concatenate([ticket.weights for ticket in tickets])
+        columns = np.fromiter(chain.from_iterable(t.items for t in tickets), np.int32)
+        shape = (len(tickets), len(self._total))
+        scores = (sp.csr_matrix((weights, columns, starts), shape=shape) @ self._pairs).toarray()
+        for row, ticket in zip(scores, tickets, strict=True):
+            np.add.at(row, ticket.followers, ticket.worths)
+        return np.asarray(scores + self._tie_break, np.float32)
+
+    def _add(self, item: int, follower: int, worth: float) -> None:
+        followers = self._fresh.setdefault(item, {})
+        followers[follower] = followers.get(follower, 0.0) + worth
+        self._fresh_total[item] = self._fresh_total.get(item, 0.0) + worth
+
+
+def _as_matrix(pairs: Mapping[int, Mapping[int, float]], n_items: int) -> sp.csr_matrix:
+    """[n_items, n_items] worth of each pair."""
+    sizes = [len(each) for each in pairs.values()]
+    n = sum(sizes)
+    first = np.repeat(np.fromiter(pairs, np.int32, len(pairs)), sizes)
+    second = np.fromiter(chain.from_iterable(pairs.values()), np.int32, n)
+    worths = np.fromiter(chain.from_iterable(e.values() for e in pairs.values()), np.float64, n)
+    return sp.csr_matrix((worths, (first, second)), shape=(n_items, n_items))

@@ -25,7 +25,7 @@ from pipelines.console import Console
 from pipelines.evaluation.arm import Arm, Setting
 from pipelines.evaluation.arms import ENSEMBLES, PRODUCT, ProductArm
 from pipelines.evaluation.audit import random_future
-from pipelines.evaluation.chain import Chain, ChainPlan, make_chain
+from pipelines.evaluation.chain import Chain, ChainPlan, Nights, make_chain
 from pipelines.evaluation.error_arm import WithErrorMemory
 from pipelines.evaluation.product import AnotherUser, Ensemble, Product
 from pipelines.evaluation.protocols.registry import open_streams
@@ -157,10 +157,18 @@ def chain_plan(name: str, stream_config: Config, seed: int) -> ChainPlan:
     return ChainPlan(arm.nights, arm.config(stream_config), seed)
 
 
-def make_versions(source: Source, place: Place, plan: ChainPlan, console: Console) -> None:
-    """Makes the versions of a chain."""
-    start = None if plan.nights == "none" else place.chain(plan.first())
-    make_chain(source.open(), place.log, place.chain(plan), plan, start=start, console=console)
+def make_versions(
+    source: Source, place: Place, arm: str, seed: int, nights: Nights, console: Console
+) -> None:
+    """Makes the versions of the chain that an arm runs on, or of the one it starts from."""
+    stream = source.open()
+    plan = chain_plan(arm, stream.config, seed)
+    start = None
+    if nights == "none":
+        plan = plan.first()
+    else:
+        start = place.chain(plan.first())
+    make_chain(stream, place.log, place.chain(plan), plan, start=start, console=console)
 
 
 def make_arm(stream: Stream, place: Place, name: str, seed: int) -> Arm:
