@@ -59,9 +59,7 @@ def _ials(setting: Setting) -> Arm:
     def make(setting: Setting, options: Options) -> Arm:
         return ImplicitALS(setting, **options)
 
-    return Tuned(
-        setting, make, _grid(alpha=(5.0, 20.0, 1.5), regularization=(1.0, 10.0, 50.0))
-    )
+    return Tuned(setting, make, _grid(alpha=(5.0, 20.0, 1.5), regularization=(1.0, 10.0, 50.0)))
 
 
 def _incremental_mf(setting: Setting) -> Arm:
@@ -72,6 +70,16 @@ def _incremental_mf(setting: Setting) -> Arm:
 
     grid = _grid(rate=(0.2, 0.05), ridge=(0.001, 0.003), negatives=(16, 48))
     return Tuned(setting, make, grid, Trial(recent=100_000))
+
+
+def _session_cooccurrence(setting: Setting) -> Arm:
+    from pipelines.baselines.cooccurrence import SessionCooccurrence
+
+    def make(setting: Setting, options: Options) -> Arm:
+        return SessionCooccurrence(setting, back=0.5, **options)
+
+    grid = _grid(near=(0.6, 0.8), half_life=(20_000.0, 100_000.0), damping=(1.0, 0.5))
+    return Tuned(setting, make, grid)
 
 
 def _grid(**values: tuple[Any, ...]) -> list[Options]:
@@ -87,5 +95,6 @@ BASELINES: Final[Mapping[str, Baseline]] = MappingProxyType(
         "ease": _ease,
         "ials": _ials,
         "incremental-mf": _incremental_mf,
+        "session-cooccurrence": _session_cooccurrence,
     }
 )

@@ -21,7 +21,7 @@ Mask: TypeAlias = NDArray[np.bool_]
 
 def lower_is_better(metric: str) -> bool:
     """Whether less of a metric is better."""
-    return metric.partition("@")[0] in _BETTER_WHEN_LOWER
+    return metric.partition("@")[0].partition("-")[0] in _BETTER_WHEN_LOWER
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,9 @@ _METRICS: Final[Mapping[str, str]] = {
     "ece": "ECE",
     "regret": "Regret",
     "chance": "Chance",
+    "ece-cold": "ECE, cold users",
+    "ece-tail": "ECE, tail items",
+    "auc-outcome": "AUC of outcomes",
 }
 _NONE: Final = "–"
 

@@ -66,9 +66,7 @@ def open_streams(
     return _open(name, folder, quick=quick, sample=sample)
 
 
-def find_data(
-    name: str, data: Path | None, fetch: Callable[[], Path] | None = None
-) -> Path | None:
+def find_data(name: str, data: Path | None, fetch: Callable[[], Path] | None = None) -> Path | None:
     """Where a protocol's data lie, after fetching them if need be; None for a generated world.
 
     Raises:

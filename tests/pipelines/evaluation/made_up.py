@@ -91,7 +91,9 @@ def _metrics(plan, asked, quality, rng):
 
 
 def _judged(plan, asked, quality, rng):
-    truth = 1.0 / (1.0 + np.exp(-np.random.default_rng(plan.seed + 2).normal(0.3, 1.2, plan.questions)))
+    truth = 1.0 / (
+        1.0 + np.exp(-np.random.default_rng(plan.seed + 2).normal(0.3, 1.2, plan.questions))
+    )
     label = (np.random.default_rng(plan.seed + 3).random(plan.questions) < truth).astype(np.float32)
     odds = np.log(truth / (1.0 - truth)) * (1.0 + quality.tilt) + rng.normal(0, 0.2, plan.questions)
     return Judged(
@@ -154,7 +156,7 @@ def records_of(arms=None, seeds=2, plan=Plan()):
 
 
 def run_of(**changes):
-    told = {
+    told: dict[str, Any] = {
         "protocol": "ml-100k",
         "command": "slowwave evaluate ml-100k --seeds 2",
         "date": "2026-01-31",

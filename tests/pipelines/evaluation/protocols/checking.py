@@ -29,9 +29,9 @@ def check_columns(stream: Stream) -> None:
         assert len(set(ids)) == len(ids)
         assert 0 <= numbers.min() <= numbers.max() < len(ids)
     assert events.context.keys() == stream.terms.keys()
-    for name, numbers in events.context.items():
-        assert 0 <= numbers.min() <= numbers.max() < len(stream.terms[name])
-        assert len(numbers) == n
+    for name, terms in events.context.items():
+        assert 0 <= terms.min() <= terms.max() < len(stream.terms[name])
+        assert len(terms) == n
     assert stream.item_attributes.keys() <= set(stream.items)
     assert stream.user_attributes.keys() <= set(stream.actors)
     kinds = [stream.kinds[kind] for kind in events.kind]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -32,7 +33,7 @@ def ratings(rng: np.random.Generator, n: int = 300) -> Rows:
     ]
 
 
-def movielens(folder: Path, rows: Rows) -> Path:
+def movielens(folder, rows):
     films = [f"{n}|Film {n} (1995)|01-Jan-1995||http://x|{FLAGS}" for n in range(1, 42)]
     users = [f"{n}|49|M|writer|5510{n}" for n in range(1, 21)]
     return write_files(
@@ -45,7 +46,7 @@ def movielens(folder: Path, rows: Rows) -> Path:
     )
 
 
-def recbole(folder: Path, rows: Rows) -> Path:
+def recbole(folder, rows):
     films = "item_id:token\tmovie_title:token_seq\trelease_year:token\tclass:token_seq"
     users = "user_id:token\tage:token\tgender:token\toccupation:token\tzip_code:token"
     header = "user_id:token\titem_id:token\trating:float\ttimestamp:float"
@@ -77,7 +78,7 @@ def globo_clicks(rng: np.random.Generator, n: int = 600) -> Rows:
     ]
 
 
-def globo(folder: Path, rows: Rows) -> Path:
+def globo(folder, rows):
     return write_files(folder, {"clicks.csv.gz": lines(rows, GLOBO_HEADER)})
 
 
@@ -90,7 +91,7 @@ def diginetica_clicks(rng: np.random.Generator, n: int = 500) -> Rows:
     )
 
 
-def diginetica(folder: Path, rows: Rows) -> Path:
+def diginetica(folder, rows):
     return write_files(folder, {"clicks.csv.gz": lines(rows, "period,session,item")})
 
 
@@ -109,7 +110,7 @@ def shop_events(rng: np.random.Generator, n: int = 600) -> Rows:
     ]
 
 
-def taobao(folder: Path, rows: Rows) -> Path:
+def taobao(folder, rows):
     return write_files(folder, {"events.csv.gz": lines(rows, EVENTS_HEADER)})
 
 
@@ -131,7 +132,7 @@ def impressions(rng: np.random.Generator, n: int = 50) -> Rows:
     return rows
 
 
-def mind(folder: Path, rows: Rows, histories: dict[str, str] | None = None) -> Path:
+def mind(folder, rows, histories=None):
     histories = histories or {}
     users = sorted({str(row[1]) for row in rows})
     behaviors = [
@@ -154,8 +155,8 @@ def mind(folder: Path, rows: Rows, histories: dict[str, str] | None = None) -> P
 Maker = Callable[[np.random.Generator], Rows]
 Writer = Callable[[Path, Rows], Path]
 
-# protocol: rows, their file, the column of the clock
-DATA_SETS: dict[str, tuple[Maker, Writer, int | None]] = {
+# protocol: rows, their file, the column of the clock or None
+DATA_SETS: dict[str, tuple[Maker, Writer, Any]] = {
     "ml-100k": (ratings, movielens, 3),
     "globo": (globo_clicks, globo, 4),
     "diginetica": (diginetica_clicks, diginetica, None),

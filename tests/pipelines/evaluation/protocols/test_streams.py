@@ -7,6 +7,7 @@ from model.errors import BadInputError
 from pipelines.evaluation.protocols.registry import PROTOCOLS, open_streams
 from tests.pipelines.evaluation.protocols import files
 from tests.pipelines.evaluation.protocols.checking import check_stream, same_streams
+from tests.pipelines.writing import write_files
 
 
 def streams_of(name, tmp_path, rows, *, quick=False, sample=1.0):
@@ -14,7 +15,11 @@ def streams_of(name, tmp_path, rows, *, quick=False, sample=1.0):
     return open_streams(name, write(tmp_path, rows), quick=quick, seed=0, sample=sample)
 
 
-@pytest.fixture(params=[name for name in files.DATA_SETS])
+# the order of the others' rows is their only clock
+CLOCKED = [name for name, (_, _, clock) in files.DATA_SETS.items() if clock is not None]
+
+
+@pytest.fixture(params=list(files.DATA_SETS))
 def name(request):
     return request.param
 
@@ -36,11 +41,9 @@ def test_the_stream_has_the_protocols_name(name, rows, tmp_path):
     assert name in PROTOCOLS
 
 
+@pytest.mark.parametrize("name", CLOCKED, indirect=True)
 def test_the_order_of_rows_of_one_moment_changes_nothing(name, rows, tmp_path):
-    clock = files.DATA_SETS[name][2]
-    if clock is None:
-        pytest.skip("the order of the file is this data set's only clock")
-    again = files.shuffled_ties(rows, clock, np.random.default_rng(4))
+    again = files.shuffled_ties(rows, files.DATA_SETS[name][2], np.random.default_rng(4))
     assert again != rows
     for one, other in zip(
         streams_of(name, tmp_path / "one", rows),
@@ -50,9 +53,8 @@ def test_the_order_of_rows_of_one_moment_changes_nothing(name, rows, tmp_path):
         same_streams(one, other)
 
 
-def test_the_order_of_the_file_changes_nothing_where_there_is_a_clock(name, rows, tmp_path):
-    if files.DATA_SETS[name][2] is None:
-        pytest.skip("the order of the file is this data set's only clock")
+@pytest.mark.parametrize("name", CLOCKED, indirect=True)
+def test_the_order_of_the_file_changes_nothing(name, rows, tmp_path):
     for one, other in zip(
         streams_of(name, tmp_path / "one", rows),
         streams_of(name, tmp_path / "other", rows[::-1]),
@@ -101,9 +103,10 @@ def test_a_value_that_is_no_number_is_named_by_its_line(name, rows, cell, tmp_pa
         streams_of(name, tmp_path, rows)
 
 
+@pytest.mark.parametrize(
+    "name", [name for name in files.DATA_SETS if name != "ml-100k"], indirect=True
+)
 def test_a_file_that_is_cut_short_is_refused(name, rows, tmp_path):
-    if name == "ml-100k":
-        pytest.skip("its files need not be gzipped")
     folder = files.DATA_SETS[name][1](tmp_path, rows)
     path = max(folder.glob("*.csv.gz"), key=lambda found: found.stat().st_size)
     content = path.read_bytes()
@@ -118,7 +121,7 @@ def test_a_file_without_rows_is_refused(name, tmp_path):
 
 
 def test_a_file_that_lacks_a_column_is_refused(tmp_path):
-    folder = files.write_files(tmp_path, {"clicks.csv": "period,session\n0,1\n"})
+    folder = write_files(tmp_path, {"clicks.csv": "period,session\n0,1\n"})
     with pytest.raises(BadInputError, match="lacks item"):
         open_streams("diginetica", folder, quick=False, seed=0)
 
