@@ -15,13 +15,13 @@ N_WINDOWS: Final = 24
 
 _COUNTS: Final = (0, 1, 2, 3, 4, 6, 11, 21, 51, 101)
 _AGES: Final = (
-    ("first time", -np.inf),
-    ("< 10 min", 0.0),
-    ("< 1 h", 600.0),
-    ("< 6 h", 3_600.0),
-    ("< 1 day", 21_600.0),
-    ("< 1 week", 86_400.0),
-    ("older", 604_800.0),
+    ("first time", "first", -np.inf),
+    ("< 10 min", "0", 0.0),
+    ("< 1 h", "10 min", 600.0),
+    ("< 6 h", "1 h", 3_600.0),
+    ("< 1 day", "6 h", 21_600.0),
+    ("< 1 week", "1 day", 86_400.0),
+    ("older", "1 week", 604_800.0),
 )
 
 
@@ -30,11 +30,13 @@ class Bucket(NamedTuple):
 
     Attributes:
       label: In words.
+      start: Where it begins, shorter.
       n: Questions in it.
       means: Of the primary metric.
     """
 
     label: str
+    start: str
     n: int
     means: Means
 
@@ -55,27 +57,40 @@ class Slice:
 
 
 class _Cut(NamedTuple):
-    """[questions] number of the label, -1 for none of them."""
+    """Labels, their shorter forms, and [questions] the number of the label or -1 for none."""
 
     labels: Sequence[str]
+    starts: Sequence[str]
     number: NDArray[np.integer]
 
 
+def _named(labels: Sequence[str], number: NDArray[np.integer]) -> _Cut:
+    return _Cut(labels, labels, number)
+
+
+def _counted(counts: NDArray[np.integer], which: NDArray[np.bool_] | None = None) -> _Cut:
+    number = np.searchsorted(np.array(_COUNTS), counts, side="right") - 1
+    single = [low + 1 == following for low, following in pairwise([*_COUNTS, 0])]
+    ends = [f"–{following - 1}" for following in _COUNTS[1:]] + ["+"]
+    low = [str(count) for count in _COUNTS]
+    labels = [a if one else a + end for a, one, end in zip(low, single, ends, strict=True)]
+    starts = [a if one else f"{a}+" for a, one in zip(low, single, strict=True)]
+    return _Cut(labels, starts, number if which is None else np.where(which, number, -1))
+
+
 def _cold_start(panel: Panel) -> _Cut:
-    return _Cut(_count_labels(), _count_number(panel.asked.actor_events))
+    return _counted(panel.asked.actor_events)
 
 
 def _new_by_events(panel: Panel) -> _Cut:
-    number = _count_number(panel.asked.item_events)
-    return _Cut(_count_labels(), np.where(panel.asked.item_bootstrap == 0, number, -1))
+    return _counted(panel.asked.item_events, panel.asked.item_bootstrap == 0)
 
 
 def _new_by_age(panel: Panel) -> _Cut:
     ages = np.nan_to_num(panel.asked.item_age_s, nan=-1.0)
-    starts = np.array([start for _, start in _AGES])
-    number = np.searchsorted(starts, ages, side="right") - 1
-    labels = [label for label, _ in _AGES]
-    return _Cut(labels, np.where(panel.asked.item_bootstrap == 0, number, -1))
+    labels, starts, seconds = zip(*_AGES, strict=True)
+    number = np.searchsorted(np.array(seconds), ages, side="right") - 1
+    return _Cut(labels, starts, np.where(panel.asked.item_bootstrap == 0, number, -1))
 
 
 def _items(panel: Panel) -> _Cut:
@@ -85,12 +100,12 @@ def _items(panel: Panel) -> _Cut:
     if (known > 0).any():
         low, high = np.quantile(known[known > 0], (1 / 3, 2 / 3), method="lower")
         number = np.where(known > 0, 1 + (known > low) + (known > high), 0)
-    return _Cut(("new", "tail", "middle", "head"), number)
+    return _named(("new", "tail", "middle", "head"), number)
 
 
 def _users(panel: Panel) -> _Cut:
     known = panel.asked.actor_bootstrap > 0
-    return _Cut(("new", "known"), known.astype(np.int64))
+    return _named(("new", "known"), known.astype(np.int64))
 
 
 def _thirds(panel: Panel) -> _Cut:
@@ -98,16 +113,16 @@ def _thirds(panel: Panel) -> _Cut:
     number = np.zeros(n, np.int64)
     number[n // 3 :] = 1
     number[panel.last_third] = 2
-    return _Cut(("first third", "second third", "last third"), number)
+    return _named(("first third", "second third", "last third"), number)
 
 
 _CUTS: Final[Sequence[tuple[str, str, Callable[[Panel], _Cut]]]] = (
-    ("actor_events", "Earlier events of the user", _cold_start),
-    ("new_item_events", "New items: events before", _new_by_events),
-    ("new_item_age", "New items: time since the first event", _new_by_age),
     ("item", "Item, by its successes before the replay", _items),
     ("actor", "User, at the start of the replay", _users),
     ("third", "Over the stream", _thirds),
+    ("actor_events", "Earlier events of the user", _cold_start),
+    ("new_item_events", "New items: events before", _new_by_events),
+    ("new_item_age", "New items: time since the first event", _new_by_age),
 )
 
 
@@ -121,10 +136,10 @@ def _slice(panel: Panel, name: str, title: str, cut: _Cut) -> Slice:
     # a part is not a mean over blocks: many of its blocks would be all but empty
     plan = panel.plan._replace(over_blocks=False)
     buckets = []
-    for number, label in enumerate(cut.labels):
+    for number, (label, start) in enumerate(zip(cut.labels, cut.starts, strict=True)):
         which = np.asarray(cut.number == number)
         if n := int(which.sum()):
-            buckets.append(Bucket(label, n, panel.means(panel.primary, which, plan)))
+            buckets.append(Bucket(label, start, n, panel.means(panel.primary, which, plan)))
     return Slice(name, title, tuple(buckets))
 
 
@@ -150,14 +165,3 @@ def learning_curve(panel: Panel, metric: str, n_windows: int = N_WINDOWS) -> Cur
     count = np.add.reduceat(numbers.astype(np.float64), edges[:-1], axis=1)
     mean = np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
     return Curve(edges[1:], mean)
-
-
-def _count_labels() -> list[str]:
-    labels = []
-    for low, following in pairwise(_COUNTS):
-        labels.append(str(low) if following == low + 1 else f"{low}–{following - 1}")
-    return [*labels, f"{_COUNTS[-1]}+"]
-
-
-def _count_number(counts: NDArray[np.integer]) -> NDArray[np.int64]:
-    return np.searchsorted(np.array(_COUNTS), counts, side="right") - 1

@@ -5,10 +5,10 @@ its rows, clicked (`click`) and not (`skip`), form a group, are all asked, and a
 judged; only they compete. Impressions stand in the order of (time, user, impression).
 A night falls where the UTC day changes.
 
-Users come with a history that has no times. It is put just before the user's first
-impression, one `click` a second, its newest one second before; these clicks are learned
-and never asked, and each second is a group of its own. Histories of users who appear in
-the replay lie in it, so those users are new to the bootstrap.
+Users come with a history that has no times, of weeks before the first impression of all.
+It is put just before that, one `click` a second, its newest one second before; these clicks
+are learned and never asked, and each second is a group of its own. So users who appear in
+the replay alone are known from what they clicked before.
 """
 
 import re
@@ -157,18 +157,16 @@ def _impressions(path: Path) -> _Rows:
 
 
 def _histories(path: Path, shown: _Rows) -> _Rows:
-    """What each user of the impressions had clicked before the first of them."""
-    begins: dict[str, int] = {}
-    order = np.argsort(shown.list, kind="stable")
-    for user, time in zip(shown.user[order], shown.timestamp_ms[order].tolist(), strict=True):
-        begins.setdefault(user, time)
+    """What each user of the impressions had clicked before the first impression of all."""
+    present = dict.fromkeys(shown.user[np.argsort(shown.list, kind="stable")])
+    begin = int(shown.timestamp_ms.min())
     given = _given(path)
-    if missing := sorted(begins.keys() - given.keys()):
+    if missing := sorted(present.keys() - given.keys()):
         raise BadInputError(f"{path.name} has no line for the user {missing[0]} of {FILE}")
     users: list[str] = []
     items: list[str] = []
     times: list[int] = []
-    for user, begin in begins.items():
+    for user in present:
         clicks = given[user]
         users += [user] * len(clicks)
         items += clicks

@@ -44,6 +44,8 @@ _STYLE: Final[Any] = {
     "ytick.color": MUTED,
     "xtick.major.size": 0,
     "ytick.major.size": 0,
+    "ytick.major.pad": 6,
+    "xtick.major.pad": 5,
     "lines.solid_capstyle": "round",
     "lines.solid_joinstyle": "round",
 }
@@ -77,7 +79,6 @@ class Frame:
       counts: [points] questions at each point, shown under the labels; empty for none.
       label: Under the axis.
       marks: Places of nights.
-      top: Upper end of the axis; None for what the lines need.
     """
 
     x: Sequence[float]
@@ -85,7 +86,6 @@ class Frame:
     ticks: Sequence[str] = ()
     counts: Sequence[int] = ()
     marks: Sequence[float] = field(default_factory=tuple)
-    top: float | None = None
 
 
 @contextmanager
@@ -136,7 +136,7 @@ def _short(value: float, _: object) -> str:
 def lines_figure(lines: Sequence[Line], frame: Frame, label: str) -> str:
     """Lines with their names at their ends, and bands where they have them."""
     with _canvas(400, 272) as (figure, axes):
-        _place(figure, axes, (34, 122, 50 if frame.counts else 40, 12))
+        _place(figure, axes, (36, 124, 52 if frame.counts else 40, 12))
         for depth, line in enumerate(reversed(lines)):
             _draw(axes, frame, line, depth)
         _axis(axes, frame, lines)
@@ -160,11 +160,16 @@ def _axis(axes: Axes, frame: Frame, lines: Sequence[Line]) -> None:
     _grid(axes)
     shown = [line.values for line in lines]
     bands = [line.high for line in lines if line.high is not None]
+    floors = [line.low for line in lines if line.low is not None]
     highest = float(np.nanmax(np.concatenate([np.asarray(each) for each in [*shown, *bands]])))
-    axes.set_ylim(0, frame.top or highest * 1.06 or 1.0)
-    axes.set_xlabel(frame.label, labelpad=16 if frame.counts else 4, loc="left")
+    lowest = float(np.nanmin(np.concatenate([np.asarray(each) for each in [*shown, *floors]])))
+    room = 0.06 * (highest - min(lowest, 0.0)) or 1.0
+    axes.set_ylim(lowest - room if lowest < 0 else 0, highest + room)
+    if lowest < 0:
+        axes.axhline(0, color=MUTED, linewidth=1, zorder=1.5)
+    axes.set_xlabel(frame.label, labelpad=15 if frame.counts else 4, loc="left")
     if frame.ticks:
-        axes.set_xticks(list(frame.x), list(frame.ticks), fontsize=9.5)
+        axes.set_xticks(list(frame.x), list(frame.ticks), fontsize=9)
         axes.set_xlim(frame.x[0] - 0.25, frame.x[-1] + 0.25)
     else:
         axes.set_xlim(0, frame.x[-1])
@@ -172,7 +177,7 @@ def _axis(axes: Axes, frame: Frame, lines: Sequence[Line]) -> None:
         axes.xaxis.set_major_formatter(mpl.ticker.FuncFormatter(lambda at, _: compact(at)))
     for at, n in zip(frame.x, frame.counts, strict=False):
         axes.annotate(
-            compact(n), (at, 0), (0, -20), xycoords=("data", "axes fraction"),
+            compact(n), (at, 0), (0, -19), xycoords=("data", "axes fraction"),
             textcoords="offset points", ha="center", va="top", fontsize=8, color=GHOST,
         )  # fmt: skip
     for at in frame.marks:
@@ -222,7 +227,7 @@ def small_figure(line: Line, others: Sequence[Line], frame: Frame, label: str) -
         for other in others:
             axes.plot(frame.x, other.values, color=GHOST, linewidth=0.9, alpha=0.45, zorder=2)
         _draw(axes, frame, line, 20)
-        _axis(axes, Frame(frame.x, "", frame.ticks, (), frame.marks, frame.top), [line, *others])
+        _axis(axes, Frame(frame.x, "", frame.ticks, (), frame.marks), [line, *others])
         if frame.ticks:
             every = max(1, len(frame.ticks) // 5)
             axes.set_xticks(list(frame.x)[::every], list(frame.ticks)[::every], fontsize=9)

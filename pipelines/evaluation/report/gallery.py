@@ -100,14 +100,24 @@ class Gallery:
         cut = next((each for each in self._run.slices if each.name == name), None)
         if cut is None:
             return [], []
-        counts = [bucket.n for bucket in cut.buckets]
-        ticks = [bucket.label for bucket in cut.buckets]
-        frame = Frame([float(at) for at in range(len(ticks))], label, ticks, counts)
+        frame = _frame(cut, label)
         lines = [self._of_slice(cut, arm) for arm in self._run.order]
         shown = [line for line in lines if line.name in self.front]
-        described = f"{metric_name(self._metric)}: {cut.title}"
-        plate = Plate(metric_name(self._metric), lines_figure(shown, frame, described))
-        return [plate], self._one_by_one(frame, lines, cut.title)
+        title = f"{metric_name(self._metric)} by {label.partition(',')[0]}"
+        plates = [Plate(title, lines_figure(shown, frame, title))]
+        return plates, self._one_by_one(frame, lines, cut.title)
+
+    def lead(self, name: str, label: str) -> list[Plate]:
+        """The subject less the reference in each part of a slice."""
+        cut = next((each for each in self._run.slices if each.name == name), None)
+        subject, reference = self._run.subject, self._run.reference
+        if cut is None or subject == reference:
+            return []
+        apart = [bucket.means.difference(subject, reference) for bucket in cut.buckets]
+        values, low, high = (list(each) for each in zip(*apart, strict=True))
+        line = Line(subject, self._colours[subject], values, low, high)
+        title = f"{metric_name(self._metric)} of {subject} less {reference}"
+        return [Plate(title, lines_figure([line], _frame(cut, label), title))]
 
     def _of_slice(self, cut: Slice, arm: str) -> Line:
         estimates = [bucket.means.of(arm) for bucket in cut.buckets]
@@ -154,6 +164,12 @@ class Gallery:
             svg = nights_figure(seconds, refused, self._colours[arm], f"{arm}: seconds by night")
             plates.append(Plate(arm, svg, _nights_note(nights_of(own))))
         return plates
+
+
+def _frame(cut: Slice, label: str) -> Frame:
+    counts = [bucket.n for bucket in cut.buckets]
+    ticks = [bucket.start for bucket in cut.buckets]
+    return Frame([float(at) for at in range(len(ticks))], label, ticks, counts)
 
 
 def _nights_note(nights: Mapping[str, Any]) -> str:

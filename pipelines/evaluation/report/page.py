@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import jinja2
+from markupsafe import Markup
 
 from model.files import write_atomically
 from pipelines.evaluation.panel import lower_is_better
@@ -79,6 +80,7 @@ def render(template: str, arms: Sequence[str], **values: Any) -> str:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
+    environment.filters["named"] = lambda text: _named(text, arms)
     page = environment.get_template(template).render(
         light=arm_variables(arms, dark=False),
         dark=arm_variables(arms, dark=True),
@@ -87,3 +89,17 @@ def render(template: str, arms: Sequence[str], **values: Any) -> str:
         **values,
     )
     return _BLANK.sub("\n", page)
+
+
+def _named(text: str, arms: Sequence[str]) -> Markup:
+    """A sentence in which the names of arms have their colours."""
+    # the longest name first: slow+fast is not slow
+    names = "|".join(re.escape(arm) for arm in sorted(arms, key=len, reverse=True))
+    parts = re.split(rf"(?<![\w+-])({names})(?![\w+-])", text)
+    number = {arm: place for place, arm in enumerate(arms)}
+    return Markup("").join(
+        Markup('<strong style="color:var(--arm-{})">{}</strong>').format(number[part], part)
+        if part in number
+        else part
+        for part in parts
+    )

@@ -18,7 +18,7 @@ def impression(number, user, second, *items):
     return [(number, user, second, at, item, int(at == 0)) for at, item in enumerate(items)]
 
 
-def test_a_history_comes_just_before_the_users_first_impression(tmp_path):
+def test_a_history_comes_just_before_the_first_impression_of_all(tmp_path):
     second = 1_573_257_673
     rows = [
         *impression(7, "U1", second + 60, "N5", "N6"),
@@ -59,13 +59,13 @@ def test_every_impression_is_a_group_also_where_two_have_one_moment(rows, tmp_pa
     assert all(len(actors) == 4 and len(set(actors)) == 1 for actors in groups.values())
 
 
-def test_histories_in_the_replay_are_not_asked(rows, tmp_path):
+def test_the_history_of_a_user_of_the_replay_is_known_and_not_asked(rows, tmp_path):
     late = impression(1, "U99", 1_573_257_673 + 9 * DAY_S, "N1", "N2")
     histories = {"U99": "N11 N12 N13"}
     stream = mind.stream(files.mind(tmp_path, [*rows, *late], histories), quick=False)
     of_user = np.flatnonzero(stream.events.actor == stream.actors.index("U99"))
     assert stream.asked[of_user].tolist() == [False] * 3 + [True] * 2
-    assert (of_user >= stream.bootstrap).all()
+    assert (of_user >= stream.bootstrap).tolist() == [False] * 3 + [True] * 2
     np.testing.assert_array_equal(stream.asked, stream.judged)
 
 
