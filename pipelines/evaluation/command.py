@@ -109,9 +109,11 @@ def evaluate(  # noqa: PLR0913 - options of the command line
         raise BadInputError("--record is for whole replays; got --quick, --tuning or --audit")
     if tuning and audit:
         raise BadInputError("expected --tuning or --audit, got both")
-    part = "tuning" if tuning else "audit" if audit else "replay"
-    from pipelines.evaluate import Asked, evaluate
-    from pipelines.evaluation.tasks import Source
+    from pipelines.evaluate import Asked
+    from pipelines.evaluate import evaluate as run
+    from pipelines.evaluation.tasks import Part, Source
+
+    part: Part = "tuning" if tuning else "audit" if audit else "replay"
 
     folder = find_data(protocol, data, lambda: _fetch(workspace, console))
     name = protocol + ("-quick" if quick else "") + ("" if part == "replay" else f"-{part}")
@@ -124,7 +126,7 @@ def evaluate(  # noqa: PLR0913 - options of the command line
         record=_RESULTS if record else None,
         command=shlex.join(["slowwave", *sys.argv[1:]]),
     )
-    console.result(evaluate(asked, console))
+    console.result(run(asked, console))
 
 
 def _fetch(workspace: Workspace, console: Console) -> Path:

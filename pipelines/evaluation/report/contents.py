@@ -41,13 +41,14 @@ def main_table(evaluation: Evaluation, summary: Mapping[str, Any]) -> dict[str, 
     for arm in evaluation.order:
         own, details = evaluation.metrics[arm], summary["details"][arm]
         apart = primary.difference(arm, evaluation.reference)
+        difference = difference_cell(apart, evaluation.panel.primary)
         rows.append(
             {
                 "arm": arm,
                 "words": details["words"],
                 "cells": [cell(own.get(metric)) for metric in metrics],
                 "best": [arm == winner for winner in best],
-                "difference": None if arm == evaluation.reference else difference_cell(apart),
+                "difference": None if arm == evaluation.reference else difference,
                 "deviation": _deviation(details, evaluation.panel.primary),
                 "seconds": duration(sum(details["seconds"].values())),
             }
@@ -80,9 +81,10 @@ def cell(estimate: Estimate | None) -> dict[str, str] | None:
     return {"value": number(estimate.mean), "interval": bracket(estimate)}
 
 
-def difference_cell(estimate: Estimate) -> dict[str, str]:
-    """A difference and its interval; `tone` says on which side of 0 the interval is."""
-    tone = "open" if not estimate.clear else "up" if estimate.mean > 0 else "down"
+def difference_cell(estimate: Estimate, metric: str) -> dict[str, str]:
+    """A difference and its interval; `tone` says whether it is for the better."""
+    better = (estimate.mean > 0) != lower_is_better(metric)
+    tone = "open" if not estimate.clear else "better" if better else "worse"
     return {"value": signed(estimate.mean), "interval": bracket(estimate), "tone": tone}
 
 
@@ -119,11 +121,12 @@ def ablations(evaluation: Evaluation) -> list[dict[str, Any]]:
         if parent not in evaluation.panel.arms:
             continue
         cells = [
-            difference_cell(means.difference(arm, parent)) for means in evaluation.whole.values()
+            difference_cell(means.difference(arm, parent), metric)
+            for metric, means in evaluation.whole.items()
         ]
         last = evaluation.last_third[evaluation.panel.primary].difference(arm, parent)
         words = evaluation.run.words.get(arm, "")
-        cells.append(difference_cell(last))
+        cells.append(difference_cell(last, evaluation.panel.primary))
         rows.append({"arm": arm, "parent": parent, "words": words, "cells": cells})
     return rows
 
