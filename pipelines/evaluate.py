@@ -62,7 +62,7 @@ def evaluate(asked: Asked, console: Console) -> dict[str, Any]:
     check_arms(list(asked.arms))
     started = time.perf_counter()
     streams = asked.source.open_all()
-    places = {s.name: Place(asked.out, s.name, tasks.stream_digest(s)) for s in streams}
+    places = {s.name: Place.of(asked.out, s) for s in streams}
     todo: dict[str, Task] = {}
     for stream in streams:
         todo |= _plan(asked, stream, places[stream.name], console)

@@ -90,11 +90,20 @@ class Place:
       out: The run's folder.
       stream: Name of the stream.
       digest: Of the stream's content.
+      learning: Of the code that makes versions.
+      answering: Of the code that answers questions.
     """
 
     out: Path
     stream: str
     digest: str
+    learning: str
+    answering: str
+
+    @classmethod
+    def of(cls, out: Path, stream: Stream) -> "Place":
+        """The place for a stream under the code as it is now."""
+        return cls(out, stream.name, stream_digest(stream), _code(_LEARNING), _code(_ANSWERING))
 
     @property
     def log(self) -> Path:
@@ -106,7 +115,7 @@ class Place:
         made_of = [config_as_json(plan.config.slow), self.digest, plan.nights, plan.seed]
         if plan.nights != "none":
             made_of.append(config_as_json(plan.config.night))
-        key = digest_of([*made_of, _code(_LEARNING)])
+        key = digest_of([*made_of, self.learning])
         return self.out / "chains" / f"{self.stream}-{plan.nights}-{plan.seed}-{key}"
 
     def record(self, arm: str, seed: int) -> Path:
@@ -200,7 +209,7 @@ def _product(stream: Stream, place: Place, name: str, seed: int) -> Product:
 
 def answer_key(place: Place, name: str, seed: int, config: Config) -> str:
     """What an arm's answers depend on."""
-    made_of: list[Any] = [place.digest, name, seed, _code(_ANSWERING)]
+    made_of: list[Any] = [place.digest, name, seed, place.answering]
     for part in ENSEMBLES.get(name, (name,) if name in PRODUCT else ()):
         arm = PRODUCT[part]
         made_of += [dataclasses.asdict(arm), config_as_json(arm.config(config).slow)]
