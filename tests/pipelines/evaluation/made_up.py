@@ -1,4 +1,4 @@
-"""Records of arms that never ran, with a planted quality, for tests of what comes after a replay."""
+"""Records of arms that never ran, of a planted quality: for what comes after a replay."""
 
 from dataclasses import dataclass, field
 from typing import Any
