@@ -36,8 +36,8 @@ def train(
     with registry.lock(), opened(workspace.log_path) as log:
         columns, metadata, through_seq = read_log(log, config, until_ms)
         console.message(
-            f"Training on {len(columns):,} events of {len(set(columns.actor)):,} users "
-            f"and {len(set(columns.item)):,} items"
+            f"Training on {len(columns):,} events of {columns.actor.n_different():,} users "
+            f"and {columns.item.n_different():,} items"
         )
         with console.progress("Training", 1.0) as bar:
             trained = train_from_scratch(

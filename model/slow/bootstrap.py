@@ -17,7 +17,8 @@ from model.slow.calibration import fit_calibration
 from model.slow.config import SlowConfig
 from model.slow.crosses import CrossTable, without_zeros
 from model.slow.evaluation import evaluate
-from model.slow.examples import EventColumns, Examples, Metadata
+from model.slow.columns import EventColumns, Metadata
+from model.slow.examples import Examples
 from model.slow.parameters import Parameters, initial_parameters
 from model.slow.schema import Schema
 from model.slow.space import admitted, fit_space, success_counts
