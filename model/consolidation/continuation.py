@@ -16,9 +16,9 @@ from model.consolidation.replay import draw
 from model.slow.bootstrap import pruned
 from model.slow.bundle import Bundle, Calibration, make_bundle
 from model.slow.calibration import fit_calibration
+from model.slow.columns import EventColumns, Metadata
 from model.slow.config import SlowConfig
 from model.slow.evaluation import evaluate
-from model.slow.columns import EventColumns, Metadata
 from model.slow.examples import Examples
 from model.slow.extension import described, grown, grown_space, growth, with_crosses
 from model.slow.parameters import Parameters, log_share, share

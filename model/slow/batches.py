@@ -1,8 +1,8 @@
 """Training batches of one shape: built in NumPy, while the step before them computes.
 
 The engine compiles a step for the shapes of its inputs. So every batch holds the same
-number of successes and of other events, its last rows repeated with weight 0 where one is
-short, and the crosses are padded to one of few lengths.
+number of successes and of other events, some repeated with weight 0 where one is short,
+and the crosses are padded to one of few lengths.
 """
 
 from collections.abc import Iterator, Mapping
@@ -26,27 +26,32 @@ _LEAST_LENGTH: Final = 256
 class Crosses(NamedTuple):
     """The cross table as training reads it: where each row's pairs lie, and their items."""
 
-    indptr: NDArray[np.int64]
+    indptr: NDArray[np.int32]
     items: NDArray[np.int32]
 
-    def touched(self, rows: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def touched(
+        self, rows: NDArray[np.int32], n_columns: int
+    ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """The pairs that a batch of active rows touches.
 
         Args:
           rows: [batch, slots] active rows, -1 padded.
+          n_columns: Logits of each batch row.
 
         Returns:
           pair: [touched] indices into `items`.
-          cell: [touched] the place in the batch's flattened `rows` that touched each.
+          first: [touched] the first logit, counted row by row, of the batch row that
+            touched each.
         """
-        flat = rows.ravel()
-        safe = np.maximum(flat, 0)
-        starts = self.indptr[safe]
-        lengths = np.where(flat >= 0, self.indptr[safe + 1] - starts, 0)
-        ends = np.cumsum(lengths)
-        cell = np.repeat(np.arange(len(flat)), lengths)
-        pair = np.arange(len(cell)) + np.repeat(starts - (ends - lengths), lengths)
-        return pair, cell
+        active = rows >= 0
+        touching = rows[active]
+        starts = self.indptr[touching]
+        lengths = self.indptr[touching + 1] - starts
+        ends = np.cumsum(lengths, dtype=np.int32)
+        batch_row = np.repeat(np.arange(len(rows), dtype=np.int32), active.sum(axis=1))
+        pair = np.repeat(starts - (ends - lengths), lengths)
+        pair += np.arange(len(pair), dtype=np.int32)
+        return pair, np.repeat(batch_row * np.int32(n_columns), lengths)
 
 
 @dataclass(frozen=True)
@@ -136,7 +141,7 @@ class Batches:
         self._examples = examples
         self._which = which
         self._crosses = Crosses(
-            np.asarray(parameters["wide_indptr"]), np.asarray(parameters["wide_items"])
+            np.asarray(parameters["wide_indptr"], np.int32), np.asarray(parameters["wide_items"])
         )
         self._n_items = len(parameters["item_bias"])
         success = examples.success[which]
@@ -164,9 +169,7 @@ class Batches:
             longest = [max(map(len, part)) for part in parts]
             yield self.batch(_filled(ranked, longest[0]), _filled(other, longest[1]), rng)
 
-    def batch(
-        self, ranked: "_Rows", other: "_Rows", rng: np.random.Generator
-    ) -> dict[str, Any]:
+    def batch(self, ranked: "_Rows", other: "_Rows", rng: np.random.Generator) -> dict[str, Any]:
         """The arrays of one step; the rows to rank come first."""
         which = np.concatenate([ranked.which, other.which])
         real = np.concatenate([ranked.real, other.real])
@@ -176,6 +179,8 @@ class Batches:
         goal = target[:n_ranked]
         arrays = {
             **queries._asdict(),
+            "liked": _trimmed(queries.liked),
+            "disliked": _trimmed(queries.disliked),
             "target": target,
             "label": examples.label[which],
             "labelled": (examples.labelled[which] & real).astype(np.float32),
@@ -201,17 +206,16 @@ class Batches:
         self, rows: NDArray[np.int32], place: NDArray[np.int32] | None, n_columns: int
     ) -> dict[str, NDArray[np.int32]]:
         """The crosses that the ranked rows touch, and the logits they add to, -1 padded."""
-        pair, cell = self._crosses.touched(rows)
+        pair, first = self._crosses.touched(rows, n_columns)
         column = self._crosses.items[pair]
-        row = cell // max(rows.shape[1], 1)
         if place is not None:
             column = place[column]
-            inside = column >= 0
-            pair, row, column = pair[inside], row[inside], column[inside]
+            inside = np.flatnonzero(column >= 0)
+            pair, first, column = pair[inside], first[inside], column[inside]
         length = padded_length(len(pair))
         pairs, logits = np.full(length, -1, np.int32), np.zeros(length, np.int32)
         pairs[: len(pair)] = pair
-        logits[: len(pair)] = row * n_columns + column
+        np.add(first, column, out=logits[: len(pair)])
         return {"pairs": pairs, "logits": logits}
 
 
@@ -228,9 +232,15 @@ def rows_of(which: NDArray[np.intp]) -> _Rows:
 
 
 def _filled(which: NDArray[np.intp], length: int) -> _Rows:
-    """The events, the last one repeated up to this length."""
+    """The events, repeated up to this length."""
     real = np.arange(length) < len(which)
     return _Rows(np.resize(which, length) if len(which) else np.zeros(length, np.intp), real)
+
+
+def _trimmed(history: NDArray[np.int32]) -> NDArray[np.int32]:
+    """The history without the columns at its end that nobody fills."""
+    used = np.flatnonzero((history >= 0).any(axis=0))
+    return np.ascontiguousarray(history[:, : int(used[-1]) + 1 if len(used) else 0])
 
 
 def padded_length(length: int) -> int:

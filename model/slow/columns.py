@@ -1,9 +1,9 @@
 """Log rows column by column: narrow arrays, so that millions of events fit and load fast."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, islice
+from itertools import islice
 from typing import Any, Final
 
 import numpy as np
@@ -76,9 +76,7 @@ class Coded:
         """The column at these positions."""
         return Coded(self.terms, self.codes[which])
 
-    def mapped(
-        self, numbers: Callable[[list[str]], NDArray[np.int32]]
-    ) -> NDArray[np.int32]:
+    def mapped(self, numbers: Callable[[list[str]], NDArray[np.int32]]) -> NDArray[np.int32]:
         """[events] what `numbers` makes of each text, asked once for each different one."""
         return np.asarray(numbers(self.terms)[self.codes], np.int32)
 
@@ -177,9 +175,10 @@ class _Reader:
         events = [row for row in rows if row.kind == Kind.EVENT]
         if not events:
             return
-        column = dict(zip(LogRow._fields, zip(*events, strict=True), strict=True))
+        fields = zip(*events, strict=True)
+        column: dict[str, Sequence[Any]] = dict(zip(LogRow._fields, fields, strict=True))
         details = self._details.of(column["details"], len(events))
-        self._parse(list(self._details)[len(self._retracts) :])
+        self._parse(islice(self._details, len(self._retracts), None))
         retracts = np.array([text is not None for text in self._retracts], bool)[details]
         self._retracted.update(
             text for n in np.flatnonzero(retracts) if (text := self._retracts[details[n]])
@@ -192,7 +191,7 @@ class _Reader:
         if len(details):
             self._gather(column, details)
 
-    def _parse(self, fresh: list[str]) -> None:
+    def _parse(self, fresh: Iterable[str]) -> None:
         """Reads details that have not come before."""
         for text in fresh:
             parsed = json.loads(text)

@@ -139,9 +139,7 @@ class _Subsequence:
         return np.where(inside, self._items[np.where(inside, at, 0)], PADDING).astype(np.int32)
 
 
-def _user_slots(
-    space: FeatureSpace, metadata: Metadata, actors: list[str]
-) -> NDArray[np.int32]:
+def _user_slots(space: FeatureSpace, metadata: Metadata, actors: list[str]) -> NDArray[np.int32]:
     """[actors, slots] `FeatureSpace.user_slots` of all actors at once."""
     nothing = space.user_slots({})
     rows = [

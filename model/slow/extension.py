@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from model.interactions import Attributes
 from model.slow.bundle import Bundle, make_bundle
-from model.slow.crosses import CrossTable, entries
 from model.slow.columns import EventColumns, Metadata
+from model.slow.crosses import CrossTable, entries
 from model.slow.features import (
     CONTEXT,
     HOUR,

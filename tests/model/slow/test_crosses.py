@@ -19,7 +19,6 @@ def admitted(drawn, min_count=1, per_row=100):
     rows = np.array([rows for rows, _ in drawn], np.int32)
     targets = np.array([target for _, target in drawn], np.int32)
 
-
     def batches():
         for start in range(0, len(rows), 7):
             yield rows[start : start + 7], targets[start : start + 7]

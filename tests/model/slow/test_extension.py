@@ -1,7 +1,7 @@
 """A bundle that grows: what is old does not move by a bit, what is new stands where it stood."""
 
 import dataclasses
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from model.catalogue import Catalogue
 from model.interactions import Attributes, EventRules, ItemChange, LogRow
 from model.slow.bundle import Bundle, Calibration, load_bundle, make_bundle, write_bundle
-from model.slow.crosses import CrossTable
 from model.slow.columns import Coded, EventColumns, Metadata, event_columns
+from model.slow.crosses import CrossTable
 from model.slow.examples import Examples
 from model.slow.extension import described, grown, grown_space, growth, with_crosses
 from model.slow.parameters import initial_parameters
@@ -83,7 +83,7 @@ def world():
 
 
 def joined(first, second):
-    fields = {
+    fields: dict[str, Any] = {
         field.name: np.concatenate([getattr(first, field.name), getattr(second, field.name)])
         for field in dataclasses.fields(EventColumns)
         if isinstance(getattr(first, field.name), np.ndarray)
