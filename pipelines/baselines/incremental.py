@@ -28,7 +28,7 @@ class IncrementalMF:
     actors' vectors, which ranks by popularity, and not from noise, which ranks by nothing.
 
     Attributes:
-      trials: None; `Tuned` tries options.
+      trials: 1: what it was given.
       chosen: The options in use.
       items: [n_items, factors] item vectors.
       actors: Actor vectors [factors] by number.
@@ -42,11 +42,11 @@ class IncrementalMF:
         rate: float,
         ridge: float,
         negatives: int,
-        newcomer_rate: float = 0.01,
+        newcomer_rate: float = 0.001,
         factors: int = FACTORS,
     ) -> None:
         rng = np.random.default_rng(setting.seed)
-        self.trials = 0
+        self.trials = 1
         self.chosen: dict[str, Any] = {"rate": rate, "ridge": ridge, "negatives": negatives}
         self.items = rng.normal(0.0, _SPREAD, (setting.n_items, factors)).astype(np.float32)
         self.newcomer = rng.normal(0.0, _SPREAD, factors).astype(np.float32)

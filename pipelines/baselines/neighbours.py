@@ -1,7 +1,8 @@
 """Item neighbours: what was liked together with what the actor liked."""
 
+import numpy as np
 import scipy.sparse as sp
-from implicit.nearest_neighbours import CosineRecommender
+from implicit.nearest_neighbours import ItemItemRecommender
 
 from pipelines.baselines.histories import Popular
 from pipelines.baselines.refitted import Refitted
@@ -22,8 +23,12 @@ class ItemKNN(Refitted):
 
     def fit(self, successes: sp.csr_matrix, popular: Popular) -> None:  # noqa: ARG002
         """Finds the neighbours of every item."""
-        library = CosineRecommender(K=self._neighbours)
-        library.fit(successes, show_progress=False)
+        # the library's own cosine hands itself a format that it then warns of
+        lengths = np.sqrt(np.bincount(successes.indices, minlength=successes.shape[1]))
+        scaled = successes.astype(np.float64)
+        scaled.data /= lengths[successes.indices]
+        library = ItemItemRecommender(K=self._neighbours)
+        library.fit(scaled, show_progress=False)
         self._similarity = library.similarity.astype("float32")
 
     def score(self, histories: sp.csr_matrix) -> FloatArray:

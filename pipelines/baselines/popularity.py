@@ -23,7 +23,7 @@ class Popularity:
     """Number of successes of each item, up to the moment of the question."""
 
     def __init__(self, setting: Setting) -> None:
-        self.trials = 0
+        self.trials = 1
         self.chosen: dict[str, Any] = {}
         self._counts = np.zeros(setting.n_items, np.float32)
 
@@ -55,14 +55,14 @@ class DecayedPopularity:
     stream and however short the half-life.
 
     Attributes:
-      trials: None; `Tuned` tries half-lives.
+      trials: 1: what it was given.
       chosen: The half-life in use, in seconds.
     """
 
     def __init__(self, setting: Setting, half_life_s: float) -> None:
         if not 0.0 < half_life_s < math.inf:
             raise BadInputError(f"half_life_s must be positive and finite, got {half_life_s}")
-        self.trials = 0
+        self.trials = 1
         self.chosen: dict[str, Any] = {"half_life_s": half_life_s}
         self._half_life_ms = 1000.0 * half_life_s
         self._level = np.full(setting.n_items, -np.inf)

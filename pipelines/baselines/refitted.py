@@ -16,12 +16,12 @@ class Refitted(ABC):
     """Fits all successes so far at the start and every night; histories are live.
 
     Attributes:
-      trials: None; `Tuned` tries options.
+      trials: 1: what it was given.
       chosen: The options in use.
     """
 
     def __init__(self, setting: Setting, options: dict[str, Any]) -> None:
-        self.trials = 0
+        self.trials = 1
         self.chosen = options
         self._histories = Histories(setting.n_items)
         self._popular = Popular(setting.n_items)

@@ -142,18 +142,24 @@ class Tuned:
     """
 
     def __init__(
-        self, setting: Setting, make: Make, grid: Sequence[Options], trial: Trial | None = None
+        self,
+        setting: Setting,
+        make: Make,
+        grid: Sequence[Options],
+        trial: Trial = Trial(),
+        tried: Make | None = None,
     ) -> None:
-        self.trials = 0
+        """Takes the grid of options; `tried`, a cheaper relative of `make`, stands the trials."""
+        self.trials = 1
         self.chosen: dict[str, Any] = {}
         self._setting, self._make, self._grid = setting, make, grid
-        self._trial = trial or Trial()
+        self._trial, self._tried = trial, tried or make
         self._arm = make(setting, grid[0])
 
     def start(self, events: Events) -> None:
         """Chooses, then starts the chosen arm on the whole history."""
-        self.trials = len(self._grid) if len(self._grid) > 1 else 0
-        chosen = choose(self._make, self._grid, self._setting, events, self._trial)
+        self.trials = len(self._grid)
+        chosen = choose(self._tried, self._grid, self._setting, events, self._trial)
         self.chosen = dict(chosen)
         self._arm = self._make(self._setting, chosen)
         self._arm.start(events)

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from model.errors import BadInputError
 from model.fast.config import MemoryConfig
@@ -25,8 +25,8 @@ class ProductArm:
       memory: Changes to the settings of the fast memory.
       slow: Changes to the settings of the slow model.
       night: Changes to the settings of the night.
-      error_memory: Whether a memory of the slow model's errors stands in for the fast memory.
-      placebo: What is put in the place of a part, empty for nothing.
+      kind: The product itself, the slow model with a memory of its errors, or a placebo
+        that gives every user another user's memory.
       words: What the arm is, in words.
     """
 
@@ -35,8 +35,7 @@ class ProductArm:
     memory: Mapping[str, Any] = field(default_factory=dict)
     slow: Mapping[str, Any] = field(default_factory=dict)
     night: Mapping[str, Any] = field(default_factory=dict)
-    error_memory: bool = False
-    placebo: str = ""
+    kind: Literal["product", "error memory", "another user"] = "product"
 
     def config(self, base: Config) -> Config:
         """The protocol's settings with this arm's changes."""
@@ -56,10 +55,10 @@ PRODUCT: Final[Mapping[str, ProductArm]] = {
     "slow+finetune": ProductArm("finetune", "slow model, fine-tuned every night", _MEMORY_OFF),
     "slow+retrain": ProductArm("retrain", "slow model, retrained every night", _MEMORY_OFF),
     "slow+errormemory": ProductArm(
-        "none", "slow model and a memory of its errors", _MEMORY_OFF, error_memory=True
+        "none", "slow model and a memory of its errors", _MEMORY_OFF, kind="error memory"
     ),
     "slow+errormemory+finetune": ProductArm(
-        "finetune", "memory of errors, fine-tuned every night", _MEMORY_OFF, error_memory=True
+        "finetune", "memory of errors, fine-tuned every night", _MEMORY_OFF, kind="error memory"
     ),
     "slow+fast": ProductArm("none", "slow model and fast memory, never consolidated"),
     OURS: ProductArm("consolidate", "slow model, fast memory, consolidation"),
@@ -67,7 +66,7 @@ PRODUCT: Final[Mapping[str, ProductArm]] = {
     "deep": ProductArm("none", "deep half alone", _MEMORY_OFF, {"halves": "deep"}),
     "ours-trending": ProductArm("consolidate", "ours without what is trending", _MEMORY_OFF),
     "slow+fast-anotheruser": ProductArm(
-        "none", "placebo: every user gets another user's memory", placebo="another user"
+        "none", "placebo: every user gets another user's memory", kind="another user"
     ),
 }
 

@@ -109,6 +109,7 @@ def make_chain(
     if start is not None and not (folder / _NOTE).exists():
         _copy_start(start, folder)
     chain = Chain(folder)
+    _forget_unnoted(chain)
     sealed = SealedLog(open_log(log_path), stream)
     try:
         made = 1 if plan.nights == "none" else 1 + len(stream.nights)
@@ -125,6 +126,12 @@ def make_chain(
     finally:
         sealed.close()
     return chain
+
+
+def _forget_unnoted(chain: Chain) -> None:
+    """Goes back to the last version that was noted; a later one is made again."""
+    if chain.steps and chain.registry.current() != (noted := chain.version(len(chain.steps) - 1)):
+        chain.registry.rollback(noted)
 
 
 def _copy_start(start: Path, folder: Path) -> None:

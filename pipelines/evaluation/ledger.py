@@ -33,6 +33,7 @@ class Ledger:
       known_from: [items] the row that made the item known; `ALWAYS` for one that is
         described from the start or was met in the bootstrap part, `NEVER` for one to come.
       item_bootstrap: [items] successes in the bootstrap part.
+      actor_bootstrap: [actors] events in the bootstrap part.
     """
 
     def __init__(self, stream: Stream) -> None:
@@ -46,6 +47,7 @@ class Ledger:
         successes = history.item[history.outcome > 0]
         self.item_bootstrap = np.bincount(successes, minlength=n_items).astype(np.int32)
         self._actor_events = np.bincount(history.actor, minlength=len(stream.actors))
+        self.actor_bootstrap = self._actor_events.astype(np.int32)
         self._item_events = np.bincount(history.item, minlength=n_items)
         self._first_ms = np.full(n_items, NEVER, np.int64)
         np.minimum.at(self._first_ms, history.item, history.timestamp_ms)

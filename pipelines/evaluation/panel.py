@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.errors import BadInputError
+from pipelines.evaluation.intervals import Means, Plan, means
 from pipelines.evaluation.record import Asked, Judged, Record
-from pipelines.evaluation.statistics import Means, Plan, means
 
 # ADER's protocol is the mean of its sixteen periods.
 _MEAN_OVER_BLOCKS: Final = frozenset({"diginetica"})
@@ -21,7 +21,7 @@ Mask: TypeAlias = NDArray[np.bool_]
 
 def lower_is_better(metric: str) -> bool:
     """Whether less of a metric is better."""
-    return metric.partition("@")[0] in _BETTER_WHEN_LOWER
+    return metric.partition("@")[0].partition("-")[0] in _BETTER_WHEN_LOWER
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,9 @@ class Product:
 
     Attributes:
       trials: Settings that were tried; the product's are its defaults.
-      chosen: What was chosen of them.
     """
+
+    trials = 1
 
     def __init__(self, stream: Stream, log_path: Path, chain: Chain, memory: MemoryConfig) -> None:
         """Opens the log at its beginning.
@@ -42,8 +43,11 @@ class Product:
         self._memory = memory
         self._night = 0
         self._recommender: Recommender | None = None
-        self.trials = 1
-        self.chosen: Mapping[str, Any] = {}
+
+    @property
+    def chosen(self) -> Mapping[str, Any]:
+        """What was chosen of the settings that were tried."""
+        return {}
 
     @property
     def recommender(self) -> Recommender:
@@ -115,6 +119,15 @@ class Product:
         self._log.close()
 
 
+class AnotherUser(Product):
+    """A placebo: every user is recommended from what the next user by number has done."""
+
+    def query(self, question: Question) -> Query:
+        """See `Product.query`."""
+        other = (question.actor + 1) % len(self._names.actors)
+        return super().query(question._replace(actor=other))
+
+
 class _Names:
     """The stream's ids, and the numbers the catalogue in use has for its items."""
 
@@ -142,10 +155,10 @@ class _Names:
 class Ensemble:
     """Several arms that were trained apart, their scores and log-odds averaged."""
 
+    trials = 1
+
     def __init__(self, arms: Sequence[Product]) -> None:
         self._arms = arms
-        self.trials = 1
-        self.chosen: Mapping[str, Any] = {}
 
     def start(self, events: Events) -> None:
         """See `Arm.start`."""

@@ -228,6 +228,7 @@ class _Replay:
             block=self._stream.block[rows],
             timestamp_ms=events.timestamp_ms[rows],
             actor_events=np.array([s.actor_events for s in standings], np.int32),
+            actor_bootstrap=self._ledger.actor_bootstrap[events.actor[rows]],
             item_events=np.array([s.item_events for s in standings], np.int32),
             item_age_s=np.array([s.item_age_s for s in standings], np.float64),
             item_bootstrap=self._ledger.item_bootstrap[events.item[rows]],

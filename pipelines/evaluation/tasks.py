@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
 
@@ -24,17 +24,29 @@ from pipelines.baselines.registry import BASELINES
 from pipelines.console import Console
 from pipelines.evaluation.arm import Arm, Setting
 from pipelines.evaluation.arms import ENSEMBLES, PRODUCT, ProductArm
-from pipelines.evaluation.chain import Chain, ChainPlan, make_chain
-from pipelines.evaluation.product import Ensemble, Product
+from pipelines.evaluation.audit import random_future
+from pipelines.evaluation.chain import Chain, ChainPlan, Nights, make_chain
+from pipelines.evaluation.error_arm import WithErrorMemory
+from pipelines.evaluation.product import AnotherUser, Ensemble, Product
 from pipelines.evaluation.protocols.registry import open_streams
 from pipelines.evaluation.record import Record, read_record, write_record
 from pipelines.evaluation.replay import OnRow, replay
 from pipelines.evaluation.sealed_log import write_log
 from pipelines.evaluation.stream import Stream
+from pipelines.evaluation.tuning import tuning_stream
+
+_CLASSES: Final[Mapping[str, type[Product]]] = {
+    "product": Product,
+    "error memory": WithErrorMemory,
+    "another user": AnotherUser,
+}
 
 # What decides how versions are made, and how questions are answered.
 _LEARNING: Final = ("model/slow", "model/consolidation", "pipelines/learning.py")
 _ANSWERING: Final = ("model", "pipelines/baselines", "pipelines/evaluation/replay.py")
+
+
+Part: TypeAlias = Literal["replay", "tuning", "audit"]
 
 
 @dataclass(frozen=True)
@@ -45,18 +57,29 @@ class Source:
       protocol: As on the command line.
       data: Where the data sets lie; None for where the protocol looks by itself.
       quick: The small form.
-      stream: Which of the protocol's streams.
+      part: The protocol's own replay, its history alone for trying settings, or a random
+        future for the audit.
+      stream: Which of the protocol's streams; empty before it is chosen.
     """
 
     protocol: str
     data: Path | None
     quick: bool
-    stream: str
+    part: Part = "replay"
+    stream: str = ""
+
+    def open_all(self) -> list[Stream]:
+        """Reads the data: all of the protocol's streams."""
+        found = open_streams(self.protocol, self.data, quick=self.quick, seed=0)
+        if self.part == "tuning":
+            return [tuning_stream(stream) for stream in found]
+        if self.part == "audit":
+            return [random_future(stream, np.random.default_rng(0)) for stream in found]
+        return found
 
     def open(self) -> Stream:
-        """Reads the data."""
-        found = open_streams(self.protocol, self.data, quick=self.quick, seed=0)
-        return next(each for each in found if each.name == self.stream)
+        """Reads the data: the chosen stream."""
+        return next(each for each in self.open_all() if each.name == self.stream)
 
 
 @dataclass(frozen=True)
@@ -67,11 +90,20 @@ class Place:
       out: The run's folder.
       stream: Name of the stream.
       digest: Of the stream's content.
+      learning: Of the code that makes versions.
+      answering: Of the code that answers questions.
     """
 
     out: Path
     stream: str
     digest: str
+    learning: str
+    answering: str
+
+    @classmethod
+    def of(cls, out: Path, stream: Stream) -> "Place":
+        """The place for a stream under the code as it is now."""
+        return cls(out, stream.name, stream_digest(stream), _code(_LEARNING), _code(_ANSWERING))
 
     @property
     def log(self) -> Path:
@@ -83,7 +115,7 @@ class Place:
         made_of = [config_as_json(plan.config.slow), self.digest, plan.nights, plan.seed]
         if plan.nights != "none":
             made_of.append(config_as_json(plan.config.night))
-        key = digest_of([*made_of, _code(_LEARNING)])
+        key = digest_of([*made_of, self.learning])
         return self.out / "chains" / f"{self.stream}-{plan.nights}-{plan.seed}-{key}"
 
     def record(self, arm: str, seed: int) -> Path:
@@ -134,10 +166,18 @@ def chain_plan(name: str, stream_config: Config, seed: int) -> ChainPlan:
     return ChainPlan(arm.nights, arm.config(stream_config), seed)
 
 
-def make_versions(source: Source, place: Place, plan: ChainPlan, console: Console) -> None:
-    """Makes the versions of a chain."""
-    start = None if plan.nights == "none" else place.chain(plan.first())
-    make_chain(source.open(), place.log, place.chain(plan), plan, start=start, console=console)
+def make_versions(
+    source: Source, place: Place, arm: str, seed: int, nights: Nights, console: Console
+) -> None:
+    """Makes the versions of the chain that an arm runs on, or of the one it starts from."""
+    stream = source.open()
+    plan = chain_plan(arm, stream.config, seed)
+    start = None
+    if nights == "none":
+        plan = plan.first()
+    else:
+        start = place.chain(plan.first())
+    make_chain(stream, place.log, place.chain(plan), plan, start=start, console=console)
 
 
 def make_arm(stream: Stream, place: Place, name: str, seed: int) -> Arm:
@@ -164,12 +204,12 @@ def setting_of(stream: Stream, seed: int) -> Setting:
 def _product(stream: Stream, place: Place, name: str, seed: int) -> Product:
     arm: ProductArm = PRODUCT[name]
     chain = Chain(place.chain(chain_plan(name, stream.config, seed)))
-    return Product(stream, place.log, chain, arm.memory_config(stream.config.memory))
+    return _CLASSES[arm.kind](stream, place.log, chain, arm.memory_config(stream.config.memory))
 
 
 def answer_key(place: Place, name: str, seed: int, config: Config) -> str:
     """What an arm's answers depend on."""
-    made_of: list[Any] = [place.digest, name, seed, _code(_ANSWERING)]
+    made_of: list[Any] = [place.digest, name, seed, place.answering]
     for part in ENSEMBLES.get(name, (name,) if name in PRODUCT else ()):
         arm = PRODUCT[part]
         made_of += [dataclasses.asdict(arm), config_as_json(arm.config(config).slow)]

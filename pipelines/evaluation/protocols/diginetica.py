@@ -58,7 +58,7 @@ def stream(folder: Path, *, quick: bool, sample: float = 0.25) -> Stream:
         period, session, item_id = period[kept], session[kept], item_id[kept]
     actors, actor = numbered(session)
     items, item = numbered(item_id)
-    asked = tests(period, actor, item)
+    asked = tested(period, actor, item)
     if not quick:
         asked &= _drawn(actor, asked, sample)[actor]
     kind = np.zeros(len(actor), np.int8)
@@ -90,7 +90,7 @@ def stream(folder: Path, *, quick: bool, sample: float = 0.25) -> Stream:
     )
 
 
-def tests(
+def tested(
     period: NDArray[np.int64], actor: NDArray[np.int32], item: NDArray[np.int32]
 ) -> NDArray[np.bool_]:
     """[rows] whether the published protocol tests the click, in rows in the order of time."""
@@ -126,12 +126,10 @@ def _clock(period: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.asarray(_END_MS - (_PERIODS - period) * _WEEK_MS + within, np.int64)
 
 
-def _drawn(
-    actor: NDArray[np.int32], asked: NDArray[np.bool_], sample: float
-) -> NDArray[np.bool_]:
+def _drawn(actor: NDArray[np.int32], asked: NDArray[np.bool_], sample: float) -> NDArray[np.bool_]:
     """[sessions] those that are asked; the same ones in every run."""
-    tested = np.unique(actor[asked])
-    chosen = np.random.default_rng(0).choice(tested, round(len(tested) * sample), replace=False)
+    sessions = np.unique(actor[asked])
+    chosen = np.random.default_rng(0).choice(sessions, round(len(sessions) * sample), replace=False)
     drawn = np.zeros(int(actor.max()) + 1, np.bool_)
     drawn[chosen] = True
     return drawn

@@ -97,7 +97,7 @@ def _clicks(path: Path) -> dict[str, NDArray[Any]]:
     """The columns in the order of (time, user, article), without the late rows."""
     ranges = dict.fromkeys(("user", "item", *_CONTEXT), ID)
     columns = read_columns(path, {**ranges, "ts": MILLISECONDS})
-    order = by_time(columns["ts"], columns["user"], columns["item"])
+    order = by_time(*(columns[name] for name in ("ts", "user", "item", *_CONTEXT)))
     order = order[columns["ts"][order] < END_MS]
     if not len(order):
         raise BadInputError(f"{path.name} has no click before {END_MS} (17 October 2017)")

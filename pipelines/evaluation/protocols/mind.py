@@ -5,10 +5,10 @@ its rows, clicked (`click`) and not (`skip`), form a group, are all asked, and a
 judged; only they compete. Impressions stand in the order of (time, user, impression).
 A night falls where the UTC day changes.
 
-Users come with a history that has no times. It is put just before the user's first
-impression, one `click` a second, its newest one second before; these clicks are learned
-and never asked, and each second is a group of its own. Histories of users who appear in
-the replay lie in it, so those users are new to the bootstrap.
+Users come with a history that has no times, of weeks before the first impression of all.
+It is put just before that, one `click` a second, its newest one second before; these clicks
+are learned and never asked, and each second is a group of its own. So users who appear in
+the replay alone are known from what they clicked before.
 """
 
 import re
@@ -61,6 +61,16 @@ class _Rows(NamedTuple):
     list: NDArray[np.int64]
     clicked: NDArray[np.bool_]
 
+    def take(self, which: NDArray[Any]) -> "_Rows":
+        """The chosen rows."""
+        return _Rows(
+            self.user[which],
+            self.item[which],
+            self.timestamp_ms[which],
+            self.list[which],
+            self.clicked[which],
+        )
+
 
 def stream(folder: Path, *, quick: bool) -> Stream:
     """The stream of the MIND sample.
@@ -75,14 +85,13 @@ def stream(folder: Path, *, quick: bool) -> Stream:
     """
     shown = _impressions(expect(folder, FILE))
     if quick:
-        shown = _Rows(*(column[shown.list < _QUICK_IMPRESSIONS] for column in shown))
-    past = _histories(expect(folder, HISTORIES), shown)
-    rows = _Rows(*(np.concatenate(columns) for columns in zip(past, shown, strict=True)))
+        shown = shown.take(shown.list < _QUICK_IMPRESSIONS)
+    rows = _joined(_histories(expect(folder, HISTORIES), shown), shown)
     actors, actor = numbered(rows.user)
     items, item = numbered(rows.item)
     # a history's row comes before an impression of the same moment
     order = np.lexsort((item, actor, rows.list, rows.timestamp_ms))
-    rows = _Rows(*(column[order] for column in rows))
+    rows = rows.take(order)
     bootstrap = int(np.argmax(rows.list == (int(shown.list.max()) + 1) * 4 // 5))
     kind = (~rows.clicked).astype(np.int8)
     config = Config()
@@ -114,6 +123,16 @@ def stream(folder: Path, *, quick: bool) -> Stream:
     )
 
 
+def _joined(past: _Rows, shown: _Rows) -> _Rows:
+    return _Rows(
+        np.concatenate([past.user, shown.user]),
+        np.concatenate([past.item, shown.item]),
+        np.concatenate([past.timestamp_ms, shown.timestamp_ms]),
+        np.concatenate([past.list, shown.list]),
+        np.concatenate([past.clicked, shown.clicked]),
+    )
+
+
 def _impressions(path: Path) -> _Rows:
     """The shown rows, impressions numbered in the order of (time, user, impression)."""
     columns = read_columns(
@@ -123,8 +142,12 @@ def _impressions(path: Path) -> _Rows:
         columns["impression"], return_index=True, return_inverse=True
     )
     for name in ("user", "ts"):
-        if (columns[name] != columns[name][first][inverse]).any():
-            raise BadInputError(f"{path.name}: the rows of an impression differ in {name}")
+        differs = np.flatnonzero(columns[name] != columns[name][first][inverse])
+        if differs.size:
+            raise BadInputError(
+                f"{path.name} line {int(differs[0]) + 2:,}: {name} differs from that of the "
+                f"first row of the same impression"
+            )
     _, user = numbered(columns["user"][first])
     order = np.lexsort((impression, user, columns["ts"][first]))
     place = np.empty(len(order), np.int64)
@@ -134,16 +157,16 @@ def _impressions(path: Path) -> _Rows:
 
 
 def _histories(path: Path, shown: _Rows) -> _Rows:
-    """What each user of the impressions had clicked before the first of them."""
-    begins: dict[str, int] = {}
-    order = np.argsort(shown.list, kind="stable")
-    for user, time in zip(shown.user[order], shown.timestamp_ms[order].tolist(), strict=True):
-        begins.setdefault(user, time)
+    """What each user of the impressions had clicked before the first impression of all."""
+    present = dict.fromkeys(shown.user[np.argsort(shown.list, kind="stable")])
+    begin = int(shown.timestamp_ms.min())
     given = _given(path)
-    if missing := sorted(begins.keys() - given.keys()):
+    if missing := sorted(present.keys() - given.keys()):
         raise BadInputError(f"{path.name} has no line for the user {missing[0]} of {FILE}")
-    users, items, times = [], [], []
-    for user, begin in begins.items():
+    users: list[str] = []
+    items: list[str] = []
+    times: list[int] = []
+    for user in present:
         clicks = given[user]
         users += [user] * len(clicks)
         items += clicks

@@ -26,9 +26,7 @@ def numbered(ids: NDArray[Any]) -> tuple[list[str], NDArray[np.int32]]:
     return [names[at] for at in order], place[inverse]
 
 
-def by_time(
-    timestamp_ms: NDArray[np.int64], *ties: NDArray[np.integer[Any]]
-) -> NDArray[np.intp]:
+def by_time(timestamp_ms: NDArray[np.int64], *ties: NDArray[np.integer[Any]]) -> NDArray[np.intp]:
     """[rows] positions in the order of time; where it is the same, of the columns in `ties`."""
     return np.lexsort((*ties[::-1], timestamp_ms))
 

@@ -66,6 +66,15 @@ def open_streams(
     return _open(name, folder, quick=quick, sample=sample)
 
 
+def find_data(name: str, data: Path | None, fetch: Callable[[], Path] | None = None) -> Path | None:
+    """Where a protocol's data lie, after fetching them if need be; None for a generated world.
+
+    Raises:
+      BadInputError: If they are missing.
+    """
+    return None if name == "world" else _folder(name, data, fetch if name == "ml-100k" else None)
+
+
 def _open(name: str, folder: Path, *, quick: bool, sample: float) -> list[Stream]:
     # the readers load PyArrow, which a list of names does without
     if name == "ml-100k":

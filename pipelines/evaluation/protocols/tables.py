@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 from pyarrow import csv
@@ -18,6 +17,9 @@ from pipelines.readers.text import Layout
 
 Range: TypeAlias = tuple[int, int]
 """Whole numbers from the first to the last, both included."""
+
+Cells: TypeAlias = Range | frozenset[str] | None
+"""What a column holds: whole numbers in a range, some known words, or any text."""
 
 ID: Final[Range] = (0, 2**31 - 1)
 SECONDS: Final[Range] = (631_152_000, 4_102_444_800)
@@ -45,12 +47,12 @@ def expect(folder: Path, name: str) -> Path:
     return path
 
 
-def read_columns(path: Path, columns: Mapping[str, Range | None]) -> dict[str, NDArray[Any]]:
+def read_columns(path: Path, columns: Mapping[str, Cells]) -> dict[str, NDArray[Any]]:
     """Columns of a CSV file with a header; those that are not asked for are passed over.
 
     Args:
       path: The file, gzipped or not.
-      columns: For each name the range of its whole numbers, or None for text.
+      columns: What each of them holds.
 
     Returns:
       For each name its values: whole numbers, or text.
@@ -60,7 +62,7 @@ def read_columns(path: Path, columns: Mapping[str, Range | None]) -> dict[str, N
         says in which line.
     """
     names = check_header(path, text.header(path), tuple(columns))
-    types = {name: pa.string() if limits is None else pa.int64() for name, limits in columns.items()}
+    types = {n: pa.int64() if isinstance(c, tuple) else pa.string() for n, c in columns.items()}
     options = csv.ConvertOptions(column_types=types, include_columns=list(columns), null_values=[])
     try:
         table = csv.read_csv(path, convert_options=options)
@@ -69,8 +71,8 @@ def read_columns(path: Path, columns: Mapping[str, Range | None]) -> dict[str, N
     if not table.num_rows:
         raise BadInputError(f"{path.name} holds no rows", "no_data")
     read = {name: table[name].to_numpy() for name in columns}
-    if any(limits and _outside(read[name], limits) for name, limits in columns.items()):
-        raise _fault(path, names, columns, "a number is out of range")
+    if not all(_all_hold(read[name], cells) for name, cells in columns.items()):
+        raise _fault(path, names, columns, "a value is not what was expected")
     return read
 
 
@@ -95,23 +97,32 @@ def bad_row(path: Path, row: Row, reason: str) -> BadInputError:
     return BadInputError(f"{path.name} {row_name(path.name)} {row.line:,}: {reason}")
 
 
-def _outside(values: NDArray[np.int64], limits: Range) -> bool:
-    return bool(values.min() < limits[0] or values.max() > limits[1])
+def _all_hold(values: NDArray[Any], cells: Cells) -> bool:
+    if isinstance(cells, tuple):
+        return bool(cells[0] <= values.min() and values.max() <= cells[1])
+    return cells is None or set(values) <= cells
+
+
+def _holds(cell: str, cells: Cells) -> bool:
+    if isinstance(cells, tuple):
+        return bool(_WHOLE.fullmatch(cell)) and cells[0] <= int(cell) <= cells[1]
+    return cells is None or cell in cells
 
 
 def _fault(
-    path: Path, names: tuple[str, ...], columns: Mapping[str, Range | None], reason: str
+    path: Path, names: tuple[str, ...], columns: Mapping[str, Cells], reason: str
 ) -> BadInputError:
     """What is wrong with a file that the fast reader refused, with the line where it is wrong."""
     layout = Layout(len(names), has_header=True)
     for row in sound_rows(path, text.chunks(path, layout)):
-        for name, limits in columns.items():
+        for name, cells in columns.items():
             cell = str(row.cells[names.index(name)])
-            if limits and not (_WHOLE.fullmatch(cell) and limits[0] <= int(cell) <= limits[1]):
-                return bad_row(
-                    path,
-                    row,
-                    f"{name} must be a whole number from {limits[0]} to {limits[1]}, "
-                    f"got {shown(cell)}",
-                )
+            if not _holds(cell, cells):
+                return bad_row(path, row, f"{name} must be {_in_words(cells)}, got {shown(cell)}")
     return BadInputError(f"{path.name} cannot be read: {reason}")
+
+
+def _in_words(cells: Cells) -> str:
+    if isinstance(cells, tuple):
+        return f"a whole number from {cells[0]} to {cells[1]}"
+    return f"one of {', '.join(sorted(cells or ()))}"

@@ -98,8 +98,8 @@ def world_stream(**more):
         "items": item_ids,
         "kinds": ["rating"],
         "events": Events(
-            actor=np.array([user_ids.index(e.user_id) for e in events], np.int32),
-            item=np.array([item_ids.index(e.item_id) for e in events], np.int32),
+            actor=np.array([user_ids.index(e.user_id or "") for e in events], np.int32),
+            item=np.array([item_ids.index(e.item_id or "") for e in events], np.int32),
             kind=np.zeros(len(events), np.int8),
             value=value,
             timestamp_ms=times,

@@ -10,6 +10,7 @@ from model.recommender import Recommender
 from model.request import Query
 from model.slow.bundle import write_bundle
 from model.storage.event_log import open_log
+from pipelines.evaluation.arm import Question
 from pipelines.evaluation.audit import audit, random_future
 from pipelines.evaluation.chain import Chain
 from pipelines.evaluation.product import Ensemble, Product
@@ -44,7 +45,8 @@ def product(made):
 
 
 def on(made, stream, memory=MemoryConfig()):  # noqa: B008 - frozen
-    return Product(stream, *made, memory)
+    log, chain = made
+    return Product(stream, log, chain, memory)
 
 
 def played(arm, stream=STREAM, **more):
@@ -147,16 +149,14 @@ def test_an_ensemble_averages_scores_and_log_odds(made, product):
     parts = [product, on(made, STREAM, MemoryConfig(trending_weight=3.0))]
     both = Ensemble(parts)
     both.start(STREAM.events.take(slice(0, STREAM.bootstrap)))
-    from pipelines.evaluation.arm import Question
-
     question = Question(3, int(STREAM.events.timestamp_ms[STREAM.bootstrap]), {})
     ticket = both.ask(question)
     each = [arm.answer([own]) for arm, own in zip(parts, ticket, strict=True)]
     np.testing.assert_allclose(both.answer([ticket]), np.mean(each, axis=0), rtol=1e-6)
     items = np.array([5])
-    p = [arm.probabilities([own], items)[0] for arm, own in zip(parts, ticket, strict=True)]
-    odds = np.mean([np.log(x / (1 - x)) for x in p])
-    assert both.probabilities([ticket], items)[0] == pytest.approx(1 / (1 + np.exp(-odds)))
+    p = np.array([arm.probabilities([own], items) for arm, own in zip(parts, ticket, strict=True)])
+    odds = np.log(p / (1 - p)).mean()
+    assert both.probabilities([ticket], items) == pytest.approx(1 / (1 + np.exp(-odds)))
 
 
 def test_a_chain_does_not_know_the_nights_it_has_not_made(made):

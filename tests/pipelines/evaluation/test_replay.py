@@ -93,7 +93,7 @@ def test_a_score_that_is_no_number_earns_nothing():
 def test_nights_fall_where_the_stream_says_and_are_told_of():
     class Watching(Counting):
         learned = 0
-        nights = ()
+        nights: tuple[int, ...] = ()
 
         def learn(self, events):
             super().learn(events)
