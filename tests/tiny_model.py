@@ -7,7 +7,8 @@ import numpy as np
 from model.interactions import EventRules, ItemChange, LogRow, UserChange
 from model.slow.bundle import Bundle, Calibration, make_bundle
 from model.slow.config import SlowConfig
-from model.slow.examples import Examples, Metadata, event_columns
+from model.slow.columns import Metadata, event_columns
+from model.slow.examples import Examples
 from model.slow.parameters import initial_parameters
 from model.slow.space import admitted, fit_space, success_counts
 from tests.worlds import SCHEMA, metadata, ratings

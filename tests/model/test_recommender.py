@@ -9,7 +9,8 @@ from model.fast.config import MemoryConfig
 from model.interactions import Event, EventRules, ItemChange, Kind, UserChange
 from model.recommender import Recommender
 from model.request import PARTS, Query
-from model.slow.examples import Examples, Metadata, event_columns
+from model.slow.columns import Metadata, event_columns
+from model.slow.examples import Examples
 from model.slow.scorer import SlowScorer
 from model.storage.event_log import open_log
 from tests.tiny_model import tiny_model
