@@ -25,7 +25,8 @@ class _Recent(NamedTuple):
     Attributes:
       items: The items.
       weights: [items] how much each counts.
-      followers: [pairs] items that stood near one of them since the last night.
+      followers: [pairs] items that stood near one of them since the last night, and they
+        themselves.
       worths: [pairs] how much that counts.
     """
 
@@ -45,7 +46,8 @@ class SessionCooccurrence:
 
         Σ_d near^(d−1) · pair(j_d, i) / total(j_d)^damping
 
-    over the last items j_1, j_2, … of the actor. Pairs of before the last night are one
+    over the last items j_1, j_2, … of the actor. The pair of an item with itself is worth
+    `again` times its total: how readily one comes back to what one has seen. Pairs of before the last night are one
     sparse matrix; those since then are dictionaries, and a ticket holds what it needs of
     them. With `live` off they wait for the night.
 
@@ -62,15 +64,17 @@ class SessionCooccurrence:
         back: float,
         half_life: float,
         damping: float,
+        again: float = 0.0,
         live: bool = True,
     ) -> None:
         self.trials = 1
         self.chosen: dict[str, Any] = {
             "near": near, "back": back, "half_life": half_life, "damping": damping,
+            "again": again,
         }  # fmt: skip
         n = setting.n_items
         self._near, self._back, self._half_life = near, back, half_life
-        self._damping, self._live = damping, live
+        self._damping, self._again, self._live = damping, again, live
         self._last: dict[int, tuple[int, ...]] = {}
         self._pairs = sp.csr_matrix((n, n))
         self._total = np.zeros(n)
@@ -115,17 +119,21 @@ class SessionCooccurrence:
     def ask(self, question: Question) -> Ticket:
         """The actor's last items, and what stood near them since the last night."""
         items = self._last.get(question.actor, ())
-        weights = self._near ** np.arange(len(items))
-        if self._damping:
-            totals = [self._total[item] + self._fresh_total.get(item, 0.0) for item in items]
-            weights = weights / np.maximum(totals, _FAINT) ** self._damping
+        known = [self._total[item] + self._fresh_total.get(item, 0.0) for item in items]
+        totals = np.maximum(known, _FAINT)
+        weights = self._near ** np.arange(len(items)) / totals**self._damping
         fresh = [self._fresh.get(item, _NOTHING) if self._live else _NOTHING for item in items]
         sizes = [len(each) for each in fresh]
         followers = np.fromiter(chain.from_iterable(fresh), np.int32, sum(sizes))
         worths = np.fromiter(
             chain.from_iterable(each.values() for each in fresh), np.float64, sum(sizes)
         )
-        return _Recent(items, weights, followers, worths * np.repeat(weights, sizes))
+        return _Recent(
+            items,
+            weights,
+            np.concatenate([followers, np.array(items, np.int32)]),
+            np.concatenate([worths * np.repeat(weights, sizes), self._again * weights * totals]),
+        )
 
     def answer(self, tickets: Sequence[Ticket]) -> FloatArray:
         """[tickets, n_items] scores; popularity breaks ties."""

@@ -270,8 +270,8 @@ def _whisker(axes: Axes, place: float, colour: str, estimate: Estimate) -> None:
     axes.plot([estimate.low, estimate.high], [place, place], color=colour, linewidth=2.2, zorder=2)
     inside = colour if estimate.clear else GROUND
     axes.plot(
-        [estimate.mean], [place], marker="o", markersize=7, linestyle="none", markerfacecolor=inside,
-        markeredgecolor=colour, markeredgewidth=1.6, zorder=3,
+        [estimate.mean], [place], marker="o", markersize=7, markerfacecolor=inside,
+        markeredgecolor=colour, markeredgewidth=1.6, linestyle="none", zorder=3,
     )  # fmt: skip
 
 

@@ -24,6 +24,9 @@ class Plan:
     new_items: bool = True
 
 
+PLAN = Plan()
+
+
 @dataclass(frozen=True)
 class Quality:
     """What an arm is like: chance of a hit, how it learns, how wrong its probabilities are."""
@@ -117,7 +120,7 @@ def _nights(plan, asked, quality, rng):
     ]
 
 
-def record_of(arm, quality, seed=0, plan=Plan()):
+def record_of(arm, quality, seed=0, plan=PLAN):
     rng = np.random.default_rng([plan.seed, seed, *arm.encode()])
     asked = asked_of(plan)
     top = rng.integers(0, quality.breadth, (plan.questions, 10)).astype(np.int32)
@@ -146,7 +149,7 @@ ARMS = {
 }
 
 
-def records_of(arms=None, seeds=2, plan=Plan()):
+def records_of(arms=None, seeds=2, plan=PLAN):
     arms = ARMS if arms is None else arms
     return [
         record_of(arm, quality, seed, plan)

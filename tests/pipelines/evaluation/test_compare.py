@@ -11,11 +11,12 @@ from pipelines.evaluation.report.page import write_report
 from tests.pipelines.evaluation.made_up import Plan, Quality, records_of, run_of
 from tests.pipelines.evaluation.test_report import outline_of
 
+PLAN = Plan()
 FIRST = {"ease": Quality(0.30), "slow": Quality(0.3, tilt=0.2), "ours": Quality(0.4, tilt=0.1)}
 SECOND = {"ease": Quality(0.30), "ours": Quality(0.55, tilt=0.1), "deep": Quality(0.2)}
 
 
-def write_run(folder, arms, plan=Plan()):
+def write_run(folder, arms, plan=PLAN):
     records = records_of(arms, plan=plan)
     for record in records:
         name = f"{record.arm}-{record.seed}.npz"

@@ -89,9 +89,9 @@ def test_every_place_the_report_points_to_is_there(outline):
 def test_every_figure_has_a_description_and_text_that_can_be_selected(outline):
     figures = outline.seen.count("svg")
     described = [value for name, value in outline.attributes if name == "aria-label"]
-    # two forests, two curves, cold start twice, new items twice; 4 diagrams; nights of 3 arms;
-    # and for each of three curves every arm by itself
-    assert figures == 2 + 2 + 2 + 2 + 4 + 3 + 3 * len(ARMS)
+    # two forests, two curves, cold start twice, new items by age (too few by events), four
+    # diagrams, nights of three arms; and two of the curves for every arm by itself
+    assert figures == 2 + 2 + 2 + 1 + 4 + 3 + 2 * len(ARMS)
     assert len(described) == figures
     assert outline.seen.count("text") > 10 * figures
 
@@ -173,6 +173,20 @@ def test_what_comes_from_outside_is_text_and_not_markup(tmp_path):
     outline = outline_of((tmp_path / "r.html").read_text("utf-8"))
     assert {"script", "i"} & set(outline.seen) == set()
     assert "<script>alert(1)</script>" in "".join(outline.said)
+
+
+def test_parts_with_few_questions_stand_in_tables_and_not_in_figures(written):
+    text = written[0].read_text("utf-8")
+    few = [part for part in written[1]["slices"]["actor_events"] if part["n"] < 30]
+    assert [part["label"] for part in few] == ["21–50"]
+    assert "<th>21–50<small>" in text
+    [figure] = re.findall(
+        r'<svg role="img" aria-label="NDCG@10 by earlier events of the user.*?</svg>',
+        text,
+        re.DOTALL,
+    )
+    assert ">11+<" in figure
+    assert ">21+<" not in figure
 
 
 def test_arms_are_named_whole_in_sentences(written):

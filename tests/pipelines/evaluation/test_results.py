@@ -20,7 +20,7 @@ def summary():
 
 
 def test_a_summary_has_every_arm_with_intervals_best_first(summary):
-    assert list(summary["arms"])[0] == "ours"
+    assert next(iter(summary["arms"])) == "ours"
     assert set(summary["arms"]) == set(ARMS)
     means = [own["ndcg@10"]["mean"] for own in summary["arms"].values()]
     assert means == sorted(means, reverse=True)
@@ -71,7 +71,7 @@ def test_without_a_named_reference_the_best_other_arm_is_it():
     without = {arm: ARMS[arm] for arm in ("popularity", "ease")}
     evaluation = evaluation_of(records_of(without), run_of(reference=""))
     assert (evaluation.subject, evaluation.reference) == ("ease", "popularity")
-    with pytest.raises(BadInputError, match="expected a reference among .* got 'best'"):
+    with pytest.raises(BadInputError, match=r"expected a reference among .* got 'best'"):
         evaluation_of(records_of(), run_of(reference="best"))
 
 
