@@ -16,6 +16,9 @@ WINDOW: Final = 10
 """An actor's last items that count: as a history, and as partners of a new item."""
 
 _FAINT: Final = 1e-4
+_UNSEEN: Final = 1.0
+"""Worth of the pairs that an item might have had: a single pair is no certainty."""
+
 _NOTHING: Final[dict[int, float]] = {}
 
 
@@ -44,7 +47,7 @@ class SessionCooccurrence:
     half after `half_life` further successes of anybody; there is no clock in it, because
     the sessions of shops are often published without one. A candidate's score is
 
-        Σ_d near^(d−1) · pair(j_d, i) / total(j_d)^damping
+        Σ_d near^(d−1) · pair(j_d, i) / (total(j_d) + 1)
 
     over the last items j_1, j_2, … of the actor. The pair of an item with itself is worth
     `again` times its total: how readily one comes back to what one has seen. Pairs of before the last night are one
@@ -63,18 +66,16 @@ class SessionCooccurrence:
         near: float,
         back: float,
         half_life: float,
-        damping: float,
         again: float = 0.0,
         live: bool = True,
     ) -> None:
         self.trials = 1
         self.chosen: dict[str, Any] = {
-            "near": near, "back": back, "half_life": half_life, "damping": damping,
-            "again": again,
+            "near": near, "back": back, "half_life": half_life, "again": again,
         }  # fmt: skip
         n = setting.n_items
         self._near, self._back, self._half_life = near, back, half_life
-        self._damping, self._again, self._live = damping, again, live
+        self._again, self._live = again, live
         self._last: dict[int, tuple[int, ...]] = {}
         self._pairs = sp.csr_matrix((n, n))
         self._total = np.zeros(n)
@@ -120,8 +121,8 @@ class SessionCooccurrence:
         """The actor's last items, and what stood near them since the last night."""
         items = self._last.get(question.actor, ())
         known = [self._total[item] + self._fresh_total.get(item, 0.0) for item in items]
-        totals = np.maximum(known, _FAINT)
-        weights = self._near ** np.arange(len(items)) / totals**self._damping
+        totals = np.array(known) + _UNSEEN
+        weights = self._near ** np.arange(len(items)) / totals
         fresh = [self._fresh.get(item, _NOTHING) if self._live else _NOTHING for item in items]
         sizes = [len(each) for each in fresh]
         followers = np.fromiter(chain.from_iterable(fresh), np.int32, sum(sizes))

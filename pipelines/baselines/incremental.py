@@ -69,8 +69,9 @@ class IncrementalMF:
 
     def ask(self, question: Question) -> Ticket:
         """The scores as they are now: every step moves item vectors of everybody."""
-        scores: FloatArray = self.items @ self.actors.get(question.actor, self.newcomer)
-        return scores
+        actor = self.actors.get(question.actor, self.newcomer)
+        # not a product of the linear algebra library: its threads cost more than they save
+        return np.einsum("if,f->i", self.items, actor)
 
     def answer(self, tickets: Sequence[Ticket]) -> FloatArray:
         """[tickets, n_items] inner products."""
