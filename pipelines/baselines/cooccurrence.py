@@ -47,12 +47,12 @@ class SessionCooccurrence:
     half after `half_life` further successes of anybody; there is no clock in it, because
     the sessions of shops are often published without one. A candidate's score is
 
-        Σ_d near^(d−1) · pair(j_d, i) / (total(j_d) + 1)
+        Σ_d near^(d−1) · (pair(j_d, i) / (total(j_d) + 1) + again · [i = j_d])
 
-    over the last items j_1, j_2, … of the actor. The pair of an item with itself is worth
-    `again` times its total: how readily one comes back to what one has seen. Pairs of before the last night are one
-    sparse matrix; those since then are dictionaries, and a ticket holds what it needs of
-    them. With `live` off they wait for the night.
+    over the last items j_1, j_2, … of the actor; `again` tells how readily one comes back
+    to what one has seen. Pairs of before the last night are one sparse matrix; those since
+    then are dictionaries, and a ticket holds what it needs of them. With `live` off they
+    wait for the night.
 
     Attributes:
       trials: 1: what it was given.
@@ -120,9 +120,9 @@ class SessionCooccurrence:
     def ask(self, question: Question) -> Ticket:
         """The actor's last items, and what stood near them since the last night."""
         items = self._last.get(question.actor, ())
-        known = [self._total[item] + self._fresh_total.get(item, 0.0) for item in items]
-        totals = np.array(known) + _UNSEEN
-        weights = self._near ** np.arange(len(items)) / totals
+        near = self._near ** np.arange(len(items))
+        totals = [self._total[item] + self._fresh_total.get(item, 0.0) for item in items]
+        weights = near / (np.array(totals) + _UNSEEN)
         fresh = [self._fresh.get(item, _NOTHING) if self._live else _NOTHING for item in items]
         sizes = [len(each) for each in fresh]
         followers = np.fromiter(chain.from_iterable(fresh), np.int32, sum(sizes))
@@ -133,7 +133,7 @@ class SessionCooccurrence:
             items,
             weights,
             np.concatenate([followers, np.array(items, np.int32)]),
-            np.concatenate([worths * np.repeat(weights, sizes), self._again * weights * totals]),
+            np.concatenate([worths * np.repeat(weights, sizes), self._again * near]),
         )
 
     def answer(self, tickets: Sequence[Ticket]) -> FloatArray:

@@ -13,6 +13,7 @@ from pipelines.evaluation.stream import Events
 
 _NEAR: Final = 0.6
 _BACK: Final = 0.5
+_AGAIN: Final = 1.0
 _PAIR_HALF_LIFE: Final = 20_000.0
 _UNSEEN: Final = 10.0
 _RESCALE: Final = 500.0
@@ -58,9 +59,9 @@ class PopularityMix:
         self._names, self._moment, self._weight = tuple(names), moment, last
         self._all = _Fading(setting.n_items, half_life_s)
         self._rows: dict[tuple[int, ...], _Fading] = {}
-        self._new_row = lambda: _Fading(setting.n_items, half_life_s)
+        self._n_items, self._half_life_s = setting.n_items, half_life_s
         self._last = SessionCooccurrence(
-            setting, near=_NEAR, back=_BACK, half_life=_PAIR_HALF_LIFE
+            setting, near=_NEAR, back=_BACK, half_life=_PAIR_HALF_LIFE, again=_AGAIN
         )
 
     def start(self, events: Events) -> None:
@@ -100,8 +101,9 @@ class PopularityMix:
         keys, which = np.unique(terms, axis=0, return_inverse=True)
         for place, key in enumerate(keys.tolist()):
             rows = np.flatnonzero(which.ravel() == place)
-            row = self._rows.setdefault(tuple(key), self._new_row())
-            row.add(events.item[rows], events.timestamp_ms[rows])
+            if tuple(key) not in self._rows:
+                self._rows[tuple(key)] = _Fading(self._n_items, self._half_life_s)
+            self._rows[tuple(key)].add(events.item[rows], events.timestamp_ms[rows])
 
     def _key(self, context: Mapping[str, int]) -> tuple[int, ...]:
         return tuple(context[name] for name in self._names if name in context)
@@ -135,5 +137,6 @@ class _Fading:
 
     def shares(self, timestamp_ms: int) -> NDArray[np.float64]:
         """[n_items] share of each item."""
-        unseen = _UNSEEN * 2.0 ** ((timestamp_ms - self._origin_ms) / self._half_life_ms)
-        return self._counts / (self._total + unseen)
+        age = min((timestamp_ms - self._origin_ms) / self._half_life_ms, 2.0 * _RESCALE)
+        total = self._total + _UNSEEN * 2.0**age
+        return np.asarray(self._counts / total, np.float64)

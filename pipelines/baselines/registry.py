@@ -89,7 +89,7 @@ def _popularity_mix(setting: Setting) -> Arm:
     def make(setting: Setting, options: Options) -> Arm:
         return PopularityMix(setting, ("referrer", "device"), **options)
 
-    grid = _grid(half_life_s=(600.0, 1_800.0, 86_400.0), moment=(1.0, 0.3), last=(1.0, 0.3))
+    grid = _grid(half_life_s=(900.0, 86_400.0, 2_592_000.0), moment=(3.0,), last=(1.0, 0.3, 3.0))
     return Tuned(setting, make, grid)
 
 
