@@ -144,6 +144,7 @@ class Batches:
             np.asarray(parameters["wide_indptr"], np.int32), np.asarray(parameters["wide_items"])
         )
         self._n_items = len(parameters["item_bias"])
+        self._wide = config.halves != "deep"
         success = examples.success[which]
         self.n_steps = -(-len(which) // batch_size(len(which), config))
         self.n_ranked = -(-int(success.sum()) // max(self.n_steps, 1))
@@ -199,24 +200,35 @@ class Batches:
                 "correction": candidates.correction,
                 "goal": np.maximum(place[goal], 0),
             }
-        ranked_rows = examples.space.wide_rows(queries)[:n_ranked]
-        return arrays | self._touched(ranked_rows, place, n_columns)
+        if self._wide:
+            rows = examples.space.wide_rows(queries)[:n_ranked]
+            return arrays | self._touched(rows, place, n_columns)
+        return arrays | _padded(np.empty(0, np.int32), np.empty(0, np.int32))
 
     def _touched(
         self, rows: NDArray[np.int32], place: NDArray[np.int32] | None, n_columns: int
     ) -> dict[str, NDArray[np.int32]]:
-        """The crosses that the ranked rows touch, and the logits they add to, -1 padded."""
+        """The crosses and repeats that the ranked rows touch, and the logits they add to."""
         pair, first = self._crosses.touched(rows, n_columns)
         column = self._crosses.items[pair]
+        request, at, item = self._examples.space.repeats(rows)
+        pair = np.concatenate([pair, len(self._crosses.items) + at.astype(np.int32)])
+        first = np.concatenate([first, (request * n_columns).astype(np.int32)])
+        column = np.concatenate([column, item])
         if place is not None:
             column = place[column]
             inside = np.flatnonzero(column >= 0)
             pair, first, column = pair[inside], first[inside], column[inside]
-        length = padded_length(len(pair))
-        pairs, logits = np.full(length, -1, np.int32), np.zeros(length, np.int32)
-        pairs[: len(pair)] = pair
-        np.add(first, column, out=logits[: len(pair)])
-        return {"pairs": pairs, "logits": logits}
+        first += column
+        return _padded(pair, first)
+
+
+def _padded(pair: NDArray[np.int32], logit: NDArray[np.int32]) -> dict[str, NDArray[np.int32]]:
+    """The touched pairs and logits at one of few lengths."""
+    length = padded_length(len(pair))
+    pairs, logits = np.full(length, -1, np.int32), np.zeros(length, np.int32)
+    pairs[: len(pair)], logits[: len(pair)] = pair, logit
+    return {"pairs": pairs, "logits": logits}
 
 
 class _Rows(NamedTuple):

@@ -1,8 +1,12 @@
 """Hyper-parameters of the slow model, written whole into the manifest of what they made."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from model.errors import BadInputError, require
+
+HALVES: Final = ("both", "wide", "deep")
+SIMILARITIES: Final = ("dot", "cosine")
 
 
 @dataclass(frozen=True)
@@ -10,6 +14,9 @@ class SlowConfig:
     """How the slow model is shaped and trained.
 
     Attributes:
+      halves: Which halves there are: `both`, `wide` (the deep part of a score is 0) or
+        `deep` (the wide part is).
+      similarity: How query and item vectors meet: `dot`, or `cosine` times a learned scale.
       dimensions: Length of item and query vectors.
       user_dimensions: Length of the user id embedding.
       attribute_dimensions: Length of the summed embedding of user attributes and context.
@@ -40,6 +47,8 @@ class SlowConfig:
       validation_share: Last part of the events, by time, that early stopping watches.
     """
 
+    halves: str = "both"
+    similarity: str = "dot"
     dimensions: int = 64
     user_dimensions: int = 16
     attribute_dimensions: int = 16
@@ -73,6 +82,8 @@ class SlowConfig:
             self,
             "slow",
             {
+                "halves": (HALVES.__contains__, f"be one of {', '.join(HALVES)}"),
+                "similarity": (SIMILARITIES.__contains__, f"be one of {', '.join(SIMILARITIES)}"),
                 "dimensions user_dimensions attribute_dimensions hidden history wide_history "
                 "crosses_per_row cross_min_count number_buckets batch_size max_batch_size "
                 "max_steps full_softmax_items sampled_candidates train_events search_events "

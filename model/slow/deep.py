@@ -21,6 +21,7 @@ DEEP_PARAMETERS = (
     "hidden_bias",
     "query_kernel",
     "query_bias",
+    "query_scale",
     "outcome_kernel",
     "outcome_query_bias",
     "outcome_user_kernel",
@@ -53,11 +54,17 @@ class DeepTowers(tf.keras.layers.Layer):
         self._config = config
         lengths = np.diff(parameters["item_slot_indptr"])
         has_slots = bool(lengths.any())
+        self._cosine = float(parameters["query_scale"][0]) > 0
+        still = {
+            *(() if has_slots else ("item_attribute_embedding",)),
+            *(() if self._cosine else ("query_scale",)),
+            *(("query_kernel", "query_bias", "query_scale") if config.halves == "wide" else ()),
+        }
         self.p = {
             name: tf.Variable(
                 np.asarray(parameters[name], np.float32),
                 name=name,
-                trainable=name != "item_attribute_embedding" or has_slots,
+                trainable=name not in still,
             )
             for name in DEEP_PARAMETERS
         }
@@ -80,13 +87,17 @@ class DeepTowers(tf.keras.layers.Layer):
         """
         embedded = self.p["item_embedding"]
         if self._slots is None:  # nothing could carry an item without its id
-            return embedded
+            return self._normalised(embedded)
         if chance is not None and self._config.id_dropout > 0:
             known = chance.kept((self._n_items,), self._config.id_dropout) > 0
             embedded = tf.gather(embedded, tf.where(known, tf.range(self._n_items), 0))
         rows, slots, weights = self._slots
         values = tf.gather(self.p["item_attribute_embedding"], slots) * weights[:, None]
-        return embedded + tf.math.unsorted_segment_sum(values, rows, self._n_items)
+        vectors = embedded + tf.math.unsorted_segment_sum(values, rows, self._n_items)
+        return self._normalised(vectors)
+
+    def _normalised(self, vectors: Any) -> Any:
+        return tf.math.l2_normalize(vectors, axis=1) if self._cosine else vectors
 
     def hidden(self, batch: Mapping[str, Any], vectors: Any, chance: "Chance | None" = None) -> Any:
         """[batch, hidden] the trunk that both heads share."""
@@ -112,7 +123,8 @@ class DeepTowers(tf.keras.layers.Layer):
 
     def queries(self, hidden: Any) -> Any:
         """[batch, d] what the retrieval head multiplies item vectors with."""
-        return hidden @ self.p["query_kernel"] + self.p["query_bias"]
+        query = hidden @ self.p["query_kernel"] + self.p["query_bias"]
+        return self.p["query_scale"] * self._normalised(query) if self._cosine else query
 
     def outcome_logits(self, hidden: Any, vectors: Any, items: Any) -> Any:
         """[batch] log-odds that each row's item is a success, given that it was shown."""

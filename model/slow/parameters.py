@@ -10,11 +10,14 @@ from model.interactions import Attributes
 from model.slow.config import SlowConfig
 from model.slow.crosses import CrossTable
 from model.slow.features import AttributeSpace, FeatureSpace
+from model.slow.vocabulary import UNKNOWN
 
 Parameters: TypeAlias = dict[str, NDArray[Any]]
 """Arrays by name, as in the bundle; `docs/bundle.md` lists shapes and meanings."""
 
 _EMBEDDING_SCALE = 0.1
+_COSINE_SCALE = 16.0
+_LEAST_SQUARE = np.float32(1e-12)
 
 
 def initial_parameters(
@@ -50,8 +53,12 @@ def initial_parameters(
 
     # recency starts with a half-life of 20 events, and is then learned
     decay = (-np.log(2) / 20 * np.arange(space.history)).astype(np.float32)
+    items = normal(space.items.size, d)
+    items[UNKNOWN] = 0.0
+    deep = config.halves != "wide"
+    cosine = config.similarity == "cosine"
     return {
-        "item_embedding": normal(space.items.size, d),
+        "item_embedding": items,
         "item_attribute_embedding": normal(max(space.item_attributes.size, 1), d),
         **item_slots(space.items.terms, space.item_attributes, item_attributes),
         "item_bias": log_share(success_counts),
@@ -64,8 +71,9 @@ def initial_parameters(
         "disliked_decay": decay.copy(),
         "hidden_kernel": glorot(n_inputs, hidden),
         "hidden_bias": np.zeros(hidden, np.float32),
-        "query_kernel": glorot(hidden, d),
+        "query_kernel": deep * glorot(hidden, d),
         "query_bias": np.zeros(d, np.float32),
+        "query_scale": np.array([_COSINE_SCALE if cosine else 0.0], np.float32),
         "outcome_kernel": glorot(hidden, d),
         "outcome_query_bias": np.zeros(d, np.float32),
         "outcome_user_kernel": glorot(hidden, 1),
@@ -73,6 +81,7 @@ def initial_parameters(
         "wide_indptr": table.indptr,
         "wide_items": table.items,
         "wide_weights": table.weights,
+        "repeat_weights": np.zeros(2 * space.wide_history + 1, np.float32),
     }
 
 
@@ -113,7 +122,10 @@ def slot_arrays(rows: Sequence[tuple[Sequence[int], Sequence[float]]]) -> Parame
 
 
 def item_vectors(parameters: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
-    """[items, d] id embedding plus the mean embedding of each attribute's values."""
+    """[items, d] id embedding plus the mean embedding of each attribute's values.
+
+    At length 1 where vectors meet by cosine.
+    """
     indptr = parameters["item_slot_indptr"]
     vectors = parameters["item_embedding"].astype(np.float32).copy()
     slots = parameters["item_slots"]
@@ -122,4 +134,10 @@ def item_vectors(parameters: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
         weighted = weighted * parameters["item_slot_weights"][:, None]
         rows = np.repeat(np.arange(len(vectors)), np.diff(indptr))
         np.add.at(vectors, rows, weighted)
-    return vectors
+    return normalised(vectors) if parameters["query_scale"][0] > 0 else vectors
+
+
+def normalised(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """[..., d] the vectors at length 1, but for those that are almost zero."""
+    squares = (vectors * vectors).sum(axis=-1, keepdims=True)
+    return np.asarray(vectors / np.sqrt(np.maximum(squares, _LEAST_SQUARE)))

@@ -58,6 +58,8 @@ def admitted(examples: Examples, which: NDArray[np.intp], config: SlowConfig) ->
     """The crosses that the successes at these positions support."""
     chosen = which[examples.success[which]]
     space = examples.space
+    if config.halves == "deep":
+        chosen = chosen[:0]
 
     def batches() -> Iterator[tuple[NDArray[np.int32], NDArray[np.int32]]]:
         for start in range(0, len(chosen), _EVENTS_AT_ONCE):

@@ -12,30 +12,26 @@ class WideCrosses(tf.keras.layers.Layer):
 
     Attributes:
       weights_by_pair: [pairs] the weights, in the order of the cross table.
+      repeat_weights: [places] what an item gains by its place in the request's own history.
     """
 
-    def __init__(self, weights: NDArray[Any]) -> None:
+    def __init__(self, weights: NDArray[Any], repeats: NDArray[Any], *, trained: bool) -> None:
         super().__init__(name="wide")
-        # an empty table would have a gradient of no shape
-        self.empty = len(weights) == 0
-        self.weights_by_pair = tf.Variable(
-            weights if len(weights) else [0.0], name="cross_weights", dtype=tf.float32
-        )
+        self.weights_by_pair = tf.Variable(weights, name="cross_weights", trainable=trained)
+        self.repeat_weights = tf.Variable(repeats, name="repeat_bias", trainable=trained)
 
     def call(self, scores: Any, pairs: Any, logits: Any) -> Any:
         """The scores with the wide half's part added.
 
         Args:
           scores: [batch, items] what the other parts say.
-          pairs: [touched] entries of the cross table, -1 padded.
+          pairs: [touched] entries of the cross table, then of the repeat weights, -1 padded.
           logits: [touched] the cell of `scores`, counted row by row, each adds to.
 
         Returns:
           [batch, items].
         """
-        if self.empty:
-            return scores
-        size = self.weights_by_pair.shape[0]
+        size = self.weights_by_pair.shape[0] + self.repeat_weights.shape[0]
 
         @tf.custom_gradient
         def added(before: Any, weights: Any) -> Any:
@@ -44,7 +40,7 @@ class WideCrosses(tf.keras.layers.Layer):
 
             return _added(before, weights, pairs, logits), gradient
 
-        return added(scores, self.weights_by_pair)
+        return added(scores, tf.concat([self.weights_by_pair, self.repeat_weights], axis=0))
 
 
 # Compiled, for the library's own scatter operations take ten times as long.

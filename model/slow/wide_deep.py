@@ -15,7 +15,7 @@ from model.slow.wide import WarmFtrl, WideCrosses
 _WORTH_FUSING = 1_000_000
 _LEAST_CHANCE = 1e-37
 
-NOT_DECAYED = ("bias", "decay")
+NOT_DECAYED = ("bias", "decay", "scale")
 
 
 class CatalogueRetrieval(tf.keras.layers.Layer, tfrs.tasks.Task):
@@ -60,7 +60,11 @@ class WideDeep(tfrs.Model):
     def __init__(self, parameters: Mapping[str, NDArray[Any]], config: SlowConfig) -> None:
         super().__init__()
         self._config = config
-        self.wide = WideCrosses(parameters["wide_weights"])
+        self.wide = WideCrosses(
+            parameters["wide_weights"],
+            parameters["repeat_weights"],
+            trained=config.halves != "deep",
+        )
         self.deep = DeepTowers(parameters, config)
         self.retrieval = CatalogueRetrieval()
         self.outcome = tfrs.tasks.Ranking(
@@ -76,25 +80,25 @@ class WideDeep(tfrs.Model):
           scale: Factor on both learning rates.
         """
         config = self._config
+        crosses, others = [], [*self.deep.trainable_variables]
+        if config.halves != "deep":
+            crosses, others = [self.wide.weights_by_pair], [*others, self.wide.repeat_weights]
         deep = tf.keras.optimizers.AdamW(
             config.deep_learning_rate * scale,
             weight_decay=config.deep_weight_decay,
             # fused, a large table is read and written once; a small one is not worth it
-            jit_compile=sum(tf.size(v) for v in self.deep.trainable_variables) > _WORTH_FUSING,
+            jit_compile=sum(v.shape.num_elements() for v in others) > _WORTH_FUSING,
         )
         deep.exclude_from_weight_decay(var_names=list(NOT_DECAYED))
         wide = WarmFtrl(
             config.wide_learning_rate * scale, l1_regularization_strength=config.wide_l1
         )
         # made here: a compiled step cannot make variables
-        wide._create_all_weights(self.wide.trainable_variables)  # noqa: SLF001
-        deep.build(self.deep.trainable_variables)
+        wide._create_all_weights(crosses)  # noqa: SLF001
+        deep.build(others)
         self.compile(
             optimizer=tfrs.experimental.optimizers.CompositeOptimizer(
-                [
-                    (wide, lambda: self.wide.trainable_variables),
-                    (deep, lambda: self.deep.trainable_variables),
-                ]
+                [(wide, lambda: crosses), (deep, lambda: others)]
             )
         )
 
@@ -143,6 +147,6 @@ class WideDeep(tfrs.Model):
     def trained_parameters(self) -> dict[str, NDArray[np.float32]]:
         """The trained arrays under their bundle names."""
         arrays = {name: variable.numpy() for name, variable in self.deep.p.items()}
-        if not self.wide.empty:
-            arrays["wide_weights"] = self.wide.weights_by_pair.numpy()
+        arrays["wide_weights"] = self.wide.weights_by_pair.numpy()
+        arrays["repeat_weights"] = self.wide.repeat_weights.numpy()
         return arrays

@@ -127,9 +127,10 @@ def test_a_sampled_batch_lets_its_own_targets_compete_and_each_item_once(model):
     assert len(np.unique(known)) == len(known)
     ranked = batch["target"][: len(batch["goal"])]
     np.testing.assert_array_equal(items[batch["goal"]], ranked)
-    inside = batch["pairs"] >= 0
-    pair_items = model.bundle.parameters["wide_items"][batch["pairs"][inside]]
-    np.testing.assert_array_equal(items[batch["logits"][inside] % len(items)], pair_items)
+    table = model.bundle.parameters["wide_items"]
+    pairs, logits = batch["pairs"], batch["logits"]
+    crosses = (pairs >= 0) & (pairs < len(table))
+    np.testing.assert_array_equal(items[logits[crosses] % len(items)], table[pairs[crosses]])
 
 
 def test_an_event_of_an_unknown_item_teaches_no_ranking(model):

@@ -37,6 +37,32 @@ def test_the_numpy_scorer_equals_tensorflow(model):
     assert check_parity(model.bundle, model.examples, np.arange(0, 1200, 5)) <= 1e-5
 
 
+def test_the_numpy_scorer_equals_tensorflow_by_cosine(model):
+    cosine = tiny_model(config=dataclasses.replace(CONFIG, similarity="cosine"))
+    assert check_parity(cosine.bundle, cosine.examples, np.arange(0, 1200, 5)) <= 1e-5
+    scores = [SlowScorer(m.bundle).score(m.examples.queries(np.arange(9))) for m in (model, cosine)]
+    assert np.abs(scores[0].deep - scores[1].deep).max() > 0.1
+
+
+@pytest.mark.parametrize(
+    ("halves", "similarity", "part"),
+    [("wide", "dot", "deep"), ("wide", "cosine", "deep"), ("deep", "dot", "wide")],
+)
+def test_a_half_that_is_left_out_adds_exactly_nothing(halves, similarity, part):
+    columns, metadata = tiny_world_columns()
+    config = dataclasses.replace(CONFIG, halves=halves, similarity=similarity, max_epochs=2)
+    trained = train_from_scratch(columns, metadata, SCHEMA, config, seed=3)
+    slow = SlowScorer(trained.bundle).score(trained.examples.queries(np.arange(0, 1200, 9)))
+    assert (getattr(slow, part) == 0.0).all()
+    assert np.abs(getattr(slow, halves)).max() > 0.1
+    assert check_parity(trained.bundle, trained.examples, np.arange(0, 1200, 9)) <= 1e-5
+
+
+def test_what_is_never_met_twice_is_learned_not_to_be_repeated(trained):
+    # of the test world's users nobody rates an item twice
+    assert trained.bundle.parameters["repeat_weights"][: CONFIG.wide_history].max() < -0.05
+
+
 def test_the_trained_bundle_passes_parity(trained):
     assert check_parity(trained.bundle, trained.examples, np.arange(1200)) <= 1e-5
 
