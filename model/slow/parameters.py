@@ -1,6 +1,7 @@
 """The slow model's arrays: how they start, and how they grow when ids are new."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -44,13 +45,7 @@ def initial_parameters(
     d, hidden = config.dimensions, config.hidden
     n_inputs = config.user_dimensions + config.attribute_dimensions + 3 * d + 2
 
-    def normal(*shape: int) -> NDArray[np.float32]:
-        return (_EMBEDDING_SCALE * rng.standard_normal(shape)).astype(np.float32)
-
-    def glorot(rows: int, columns: int) -> NDArray[np.float32]:
-        limit = np.sqrt(6.0 / (rows + columns))
-        return rng.uniform(-limit, limit, (rows, columns)).astype(np.float32)
-
+    normal, glorot = partial(_normal, rng), partial(_glorot, rng)
     # recency starts with a half-life of 20 events, and is then learned
     decay = (-np.log(2) / 20 * np.arange(space.history)).astype(np.float32)
     items = normal(space.items.size, d)
@@ -83,6 +78,15 @@ def initial_parameters(
         "wide_weights": table.weights,
         "repeat_weights": np.zeros(2 * space.wide_history + 1, np.float32),
     }
+
+
+def _normal(rng: np.random.Generator, *shape: int) -> NDArray[np.float32]:
+    return (_EMBEDDING_SCALE * rng.standard_normal(shape)).astype(np.float32)
+
+
+def _glorot(rng: np.random.Generator, rows: int, columns: int) -> NDArray[np.float32]:
+    limit = np.sqrt(6.0 / (rows + columns))
+    return rng.uniform(-limit, limit, (rows, columns)).astype(np.float32)
 
 
 def share(success_counts: NDArray[np.float64]) -> NDArray[np.float32]:

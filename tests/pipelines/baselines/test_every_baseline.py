@@ -106,7 +106,7 @@ def test_learning_leaves_its_events_as_they_were(name):
     history, rest = stream().take(slice(0, HISTORY)), stream().take(slice(HISTORY, None))
     for part in (history, rest):
         for column in (part.actor, part.item, part.timestamp_ms, part.outcome, part.value):
-            column.flags.writeable = False
+            column.setflags(write=False)
     arm.start(history)
     arm.learn(rest)
     arm.night()
