@@ -57,10 +57,11 @@ def world_with_strangers(told):
         if len(events) % 10 == 0:
             seq = len(events) + 1
             events.append(Event(f"s{seq}", "rating", event.timestamp_ms, f"s{seq}", "i1", 5.0))
-    seq = np.arange(1, len(events) + 1)
-    is_frozen = frozen(seq) & (seq < 1_000)
+    positions = np.arange(1, len(events) + 1)
+    early = positions < 1_000
+    is_frozen = frozen(positions) & early
     is_stranger = np.array([(e.user_id or "").startswith("s") for e in events])
-    changed = {"frozen": is_frozen, "taught": ~is_frozen & (seq < 1_000)}.get(told, seq < 0)
+    changed = {"frozen": is_frozen, "taught": ~is_frozen & early}.get(told, ~early & early)
     for at in np.flatnonzero(changed & is_stranger):
         events[at] = replace(events[at], item_id="i2")
     assert (is_frozen & is_stranger).sum() >= 2
