@@ -3,7 +3,6 @@
 Online service and offline evaluation both run this code.
 """
 
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -11,41 +10,23 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from model.adaptation import Adaptation
 from model.catalogue import Catalogue
 from model.explanation import Explainer
 from model.fast.config import MemoryConfig
 from model.fast.memory import FastMemory
-from model.interactions import (
-    NO_ATTRIBUTES,
-    EventRules,
-    Kind,
-    LogRow,
-    Outcome,
-    session_actor,
-)
+from model.fast.mixing import Mixing
+from model.fast_wide import Active, FastWide
+from model.interactions import EventRules, Kind, LogRow
+from model.moments import Moments
 from model.request import PARTS, Query, Recommendation
 from model.slow.bundle import load_bundle
 from model.slow.features import PADDING, QueryBatch
 from model.slow.scorer import FloatArray, Slow, SlowScorer
 from model.storage.event_log import EventLog, item_of
+from model.views import View, Views
 
-_TRENDING_STEPS: Final = 4096
 _CHUNK: Final = 10_000
-
-
-class _View(NamedTuple):
-    """A user's memory in the slow model's numbers: all that stays until the user's next event.
-
-    `history` lacks the moment's slots in its `attributes`; `inputs` and `rows` are
-    what the slow model makes of it.
-    """
-
-    history: QueryBatch
-    inputs: FloatArray
-    rows: NDArray[np.int32]
-    seen: NDArray[np.int64]
-    refused: NDArray[np.int64]
-    known: bool
 
 
 class Prepared(NamedTuple):
@@ -57,13 +38,19 @@ class Prepared(NamedTuple):
     Attributes:
       view: The user's memory.
       batch: The one request, as the slow model reads it.
-      fast: [items] the fast memory's part.
+      active: The rows of fast crosses that it activates.
+      fast: [items] the fast wide part.
+      own: [d] the user's fast weights.
+      shift: How far the user's outcomes lie off the slow model's chances, in log-odds.
       base: [items] bias and `fast`, -inf where an item may not be shown now.
     """
 
-    view: _View
+    view: View
     batch: QueryBatch
+    active: Active
     fast: FloatArray
+    own: FloatArray
+    shift: float
     base: FloatArray
 
 
@@ -72,6 +59,7 @@ class _Scored(NamedTuple):
 
     request: Prepared
     slow: Slow
+    own: FloatArray
     scores: FloatArray
     top: NDArray[np.intp]
 
@@ -92,15 +80,21 @@ class Recommender:
         log: EventLog,
         rules: EventRules,
         memory: MemoryConfig,
+        mixing: Mixing = Mixing(),  # noqa: B008 - frozen
     ) -> None:
         self.version = version
         self._scorer = scorer
         self._log = log
         self._config = memory
         self.catalogue = Catalogue(scorer)
-        self.memory = FastMemory(memory, rules, log.actor_rows, log.event)
-        self._views: OrderedDict[str, _View] = OrderedDict()
-        self._base_key: tuple[int, int] | None = None
+        self._moments = Moments(scorer.space)
+        self.memory = FastMemory(memory, rules, log.actor_rows, log.event, self._moments.known)
+        self._fast = FastWide(self.memory, self.catalogue, self._moments, memory, mixing)
+        self._fast_factor = np.float32(memory.fast_weight * mixing.fast)
+        adaptation = Adaptation(scorer, self.catalogue, memory, self._moments.of_event)
+        self._views = Views(
+            scorer, self.catalogue, self.memory, adaptation, log, cached=memory.cached_users
+        )
         self._explainer = Explainer(scorer, self.catalogue)
         self.catch_up()
 
@@ -119,7 +113,9 @@ class Recommender:
           CorruptBundleError: If the bundle cannot be read.
         """
         version = str(manifest["version"])
-        return cls(SlowScorer(load_bundle(folder)), version, log, rules, memory)
+        stored = manifest.get("memory")
+        mixing = Mixing() if stored is None else Mixing.from_json(stored)
+        return cls(SlowScorer(load_bundle(folder)), version, log, rules, memory, mixing)
 
     @property
     def as_of(self) -> int:
@@ -149,9 +145,8 @@ class Recommender:
         self.catalogue.ensure(row.item_id for row in rows if row.item_id is not None)
         for row in rows:
             if row.kind == Kind.USER and row.user_id is not None:
-                self._views.pop(row.user_id, None)
-        for actor in self.memory.add(rows, self.catalogue.number, len(self.catalogue)):
-            self._views.pop(actor, None)
+                self._views.described(row.user_id)
+        self._views.changed(self.memory.add(rows, self.catalogue))
 
     def recommend(self, query: Query) -> Recommendation:
         """The best allowed items for this query, after catching up with the log.
@@ -161,20 +156,34 @@ class Recommender:
         """
         prepared = self.prepare(query)
         view, slow = prepared.view, self._slow([prepared])
-        scores = slow.wide[0] + slow.deep[0] + prepared.base
+        own = self.catalogue.vectors @ prepared.own
+        scores = slow.wide[0] + slow.deep[0] + own + prepared.base
         fallback = None if view.known else "popular"
         top = self._top(scores, query, view, exclude_seen=query.exclude_seen)
         if not len(top) and query.exclude_seen:
             top = self._top(scores, query, view, exclude_seen=False)
             fallback = "seen" if len(top) else fallback
-        return self._reply(query, _Scored(prepared, slow, scores, top), fallback)
+        return self._reply(query, _Scored(prepared, slow, own, scores, top), fallback)
 
     def prepare(self, query: Query) -> Prepared:
         """Catches up with the log and gathers what the query's answer depends on now."""
         self.catch_up()
-        view = self._view(query)
-        base, fast = self._base(query.now_ms)
-        return Prepared(view, self._batch(query, view), fast, base)
+        view, now_ms = self._views.of(query), query.now_ms
+        slots = self._moments.of_request(query.context, now_ms)
+        moment = np.array([slots], np.int32).reshape(1, -1)
+        attributes = np.concatenate([view.history.attributes, moment], axis=1)
+        active = self._fast.active(view.liked, slots)
+        fast = self._fast.row(active, now_ms)
+        base = np.where(self.catalogue.allowed(now_ms), self.catalogue.bias + fast, -np.inf)
+        return Prepared(
+            view=view,
+            batch=view.history._replace(attributes=attributes),
+            active=active,
+            fast=fast,
+            own=view.personal.weights.at(now_ms).astype(np.float32) * self._fast_factor,
+            shift=self._config.lesson_weight * view.personal.chance.shift(now_ms),
+            base=base.astype(np.float32, copy=False),
+        )
 
     def scores(self, requests: Sequence[Prepared]) -> FloatArray:
         """[requests, items] every item's score, -inf for one that could not be shown then.
@@ -183,7 +192,8 @@ class Recommender:
         items and the query's conditions are left out.
         """
         slow = self._slow(requests)
-        total = slow.wide + slow.deep
+        own = np.stack([request.own for request in requests])
+        total = slow.wide + slow.deep + own @ self.catalogue.vectors.T
         for row, request in zip(total, requests, strict=True):
             n_items = len(request.base)
             row[:n_items] += request.base
@@ -198,7 +208,8 @@ class Recommender:
         None where the data hold one outcome only and no chance could be learned.
         """
         hidden = self.hidden(requests)
-        return self._scorer.probabilities(hidden, self.catalogue.vectors, items)
+        said = self._scorer.probabilities(hidden, self.catalogue.vectors, items)
+        return None if said is None else _shifted(said, [request.shift for request in requests])
 
     def hidden(self, requests: Sequence[Prepared]) -> FloatArray:
         """[requests, hidden] what the slow model's trunk makes of each request."""
@@ -217,79 +228,8 @@ class Recommender:
         moment = attributes[:, view.history.attributes.shape[1] :]
         return np.concatenate([view.rows, self._scorer.space.attribute_rows(moment)], axis=1)
 
-    def _view(self, query: Query) -> _View:
-        actor = query.user_id
-        if actor is None and query.session_id is not None:
-            actor = session_actor(query.session_id)
-        if query.seed_items:
-            return self._made_view(actor, query.seed_items)
-        key = actor or ""
-        view = self._views.get(key)
-        if view is None:
-            view = self._views[key] = self._made_view(actor, ())
-            if len(self._views) > self._config.cached_users:
-                self._views.popitem(last=False)
-        else:
-            self._views.move_to_end(key)
-        return view
-
-    def _made_view(self, actor: str | None, seed_items: tuple[str, ...]) -> _View:
-        """A view of an actor's memory, with `seed_items` taken as just liked."""
-        space, length = self._scorer.space, self._scorer.space.history
-        memory = self.memory.user(actor) if actor is not None else self.memory.nobody()
-        attributes = (self._log.user(actor) if actor is not None else None) or NO_ATTRIBUTES
-        seeds = [item for item in reversed(seed_items) if self.catalogue.number(item)]
-        liked = seeds + [e.item_id for e in memory.newest(Outcome.SUCCESS, length)]
-        last = seeds[:1] or [e.item_id for e in memory.episodes[-1:]]
-        history = QueryBatch(
-            user=np.array([space.users.number(actor) if actor is not None else 0], np.int32),
-            liked=self._padded(liked[:length], length),
-            disliked=self._padded(
-                [e.item_id for e in memory.newest(Outcome.FAILURE, length)], length
-            ),
-            last=self._padded(last, 1)[0],
-            attributes=np.array([space.user_slots(attributes)], np.int32).reshape(1, -1),
-        )
-        return _View(
-            history=history,
-            inputs=self._scorer.history_inputs(history, self.catalogue.vectors),
-            rows=space.wide_rows(history),
-            seen=self._numbers(memory.seen() | set(seeds)),
-            refused=self._numbers(memory.refused()),
-            known=bool(memory.episodes) or bool(attributes) or bool(seeds),
-        )
-
-    def _numbers(self, items: set[str]) -> NDArray[np.int64]:
-        return np.array([self.catalogue.number(item) for item in sorted(items)], np.int64)
-
-    def _padded(self, items: list[str], length: int) -> NDArray[np.int32]:
-        """[1, length] item numbers, -1 padded."""
-        table = np.full((1, length), PADDING, np.int32)
-        table[0, : len(items)] = [self.catalogue.number(item) for item in items]
-        return table
-
-    def _batch(self, query: Query, view: _View) -> QueryBatch:
-        slots = self._scorer.space.context_slots(query.context, query.now_ms)
-        moment = np.array([slots], np.int32).reshape(1, -1)
-        attributes = np.concatenate([view.history.attributes, moment], axis=1)
-        return view.history._replace(attributes=attributes)
-
-    def _base(self, now_ms: int) -> tuple[FloatArray, FloatArray]:
-        """[items] bias plus trending with -inf where an item may not be shown, and trending."""
-        # trending moves slowly, so it is worked out once for a small step of time;
-        # the step depends on the time asked for alone, never on who asked before
-        step = self._config.trending_half_life_s * 1000.0 / _TRENDING_STEPS
-        key = (self.as_of, int(now_ms // step))
-        if key != self._base_key:
-            share = self.catalogue.share
-            self._fast = self.memory.trending.row(share, int(key[1] * step))
-            self._open_base = self.catalogue.bias + self._fast
-            self._base_key = key
-        base = np.where(self.catalogue.allowed(now_ms), self._open_base, -np.inf)
-        return base.astype(np.float32, copy=False), self._fast
-
     def _top(
-        self, scores: FloatArray, query: Query, view: _View, *, exclude_seen: bool
+        self, scores: FloatArray, query: Query, view: View, *, exclude_seen: bool
     ) -> NDArray[np.intp]:
         """Numbers of the best candidates, best first; ties go to the lower number."""
         candidates = scores.copy()
@@ -308,13 +248,13 @@ class Recommender:
         return best[np.argsort(-candidates[best], kind="stable")][:n]
 
     def _reply(self, query: Query, scored: _Scored, fallback: str | None) -> Recommendation:
-        catalogue, (prepared, slow, scores, top) = self.catalogue, scored
-        fast = prepared.fast
-        probabilities = self._scorer.probabilities(slow.hidden, catalogue.vectors, top[None, :])
+        catalogue, (prepared, slow, own, scores, top) = self.catalogue, scored
+        probabilities = self.probabilities([prepared], top[None, :])
         parts = {
             "slow_wide": slow.wide[0],
             "slow_deep": slow.deep[0],
-            "fast_wide": fast,
+            "fast_wide": prepared.fast,
+            "fast_deep": own,
             "bias": catalogue.bias,
         }
         explained = query.explain != "none"
@@ -331,10 +271,16 @@ class Recommender:
             parts={name: parts[name][top].tolist() if name in parts else zeros for name in PARTS}
             if explained
             else None,
-            because=self._explainer.causes(prepared.batch, top, fast, full=full)
+            because=self._explainer.causes(prepared.batch, top, prepared.fast, full=full)
             if explained
             else None,
         )
+
+
+def _shifted(chances: NDArray[np.float64], shifts: Sequence[float]) -> NDArray[np.float64]:
+    """[requests, k] chances, each request's moved by its shift in log-odds."""
+    odds = chances / (1.0 - chances) * np.exp(shifts)[:, None]
+    return np.asarray(odds / (1.0 + odds))
 
 
 def _side_by_side(rows: Sequence[NDArray[np.int32]]) -> NDArray[np.int32]:

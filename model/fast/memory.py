@@ -8,20 +8,48 @@ kept up with the tail from then on; only what concerns everyone is built at star
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Final, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
+from model.fast.actors import Actors, Limits, Pair, Success, spoken
 from model.fast.config import MemoryConfig
+from model.fast.crosses import CROSS_HALF_LIVES, Crosses, context_row, liked_row
 from model.fast.exemplars import UserMemory, retracted_id
 from model.fast.trending import Trending
 from model.interactions import EventRules, Kind, LogRow, Outcome, actor_of
 
+# Chores that go over everything fall due at fixed places of the log, wherever calls are cut.
+_CHORES_EVERY: Final = 4_096
+
+
+class Items(Protocol):
+    """What the memory has to know of the catalogue."""
+
+    def __len__(self) -> int:
+        """Numbers in use; number 0 stands for no item."""
+
+    def number(self, item_id: str) -> int:
+        """The item's number, 0 for none."""
+
+    @property
+    def share(self) -> NDArray[np.float32]:
+        """[items] share of successes that the slow model expects."""
+
+
+Contexts = Callable[[str | None, int], Sequence[int]]
+"""The joint numbers of the attributes of the moment, from an event's details and time."""
+
 
 class FastMemory:
-    """Users' episodes and the trending row.
+    """Users' episodes, the row `everyone` and fast crosses.
 
     Attributes:
       trending: What succeeds now beyond what the slow model expects.
+      crosses: What succeeds in which row beyond what is expected there.
       as_of: Last log position that was taken.
     """
 
@@ -31,6 +59,7 @@ class FastMemory:
         rules: EventRules,
         read_actor: Callable[[str, int], Iterable[LogRow]],
         read_event: Callable[[str], LogRow | None],
+        contexts: Contexts,
     ) -> None:
         """An empty memory.
 
@@ -39,54 +68,134 @@ class FastMemory:
           rules: What events mean.
           read_actor: All event rows of one actor up to a log position.
           read_event: The row of an event id, for taking a retracted one back.
+          contexts: The attributes of a moment.
         """
-        self.trending = Trending(config)
+        self.trending = Trending(config.prior)
+        self.crosses = Crosses(config)
         self.as_of = 0
         self._config = config
         self._rules = rules
         self._read_actor = read_actor
         self._read_event = read_event
+        self._contexts = contexts
+        self._limits = Limits(per_day=config.per_day)
+        self._actors = Actors(self._limits)
+        self._retracted: set[str] = set()
         self._users: OrderedDict[str, UserMemory] = OrderedDict()
 
-    def add(self, rows: Sequence[LogRow], number: Callable[[str], int], n_items: int) -> set[str]:
+    def add(self, rows: Sequence[LogRow], items: Items) -> set[str]:
         """Takes the next rows of the log.
 
         Args:
           rows: In log order; rows that are no events are passed over.
-          number: An item id's number, 0 for none.
-          n_items: Numbers in use.
+          items: The catalogue, with all the items that the rows name.
 
         Returns:
           The actors whose memory changed.
         """
-        events = [row for row in rows if row.kind == Kind.EVENT]
-        self._count(events, number, n_items)
+        changed: set[str] = set()
+        for period, chunk in groupby(rows, lambda row: row.seq // _CHORES_EVERY):
+            if period > self.as_of // _CHORES_EVERY:
+                self._chores(period, items)
+            part = list(chunk)
+            changed |= self._take([row for row in part if row.kind == Kind.EVENT], items)
+            self.as_of = part[-1].seq
+        return changed
+
+    def _take(self, events: Sequence[LogRow], items: Items) -> set[str]:
+        if not events:
+            return set()
+        self._count(events, items)
         by_actor: dict[str, list[LogRow]] = {}
         for row in events:
             if (actor := actor_of(row)) is not None:
                 by_actor.setdefault(actor, []).append(row)
         for actor in by_actor.keys() & self._users.keys():
             self._users[actor].add(by_actor[actor])
-        if rows:
-            self.as_of = rows[-1].seq
         return set(by_actor)
 
-    def _count(self, events: Sequence[LogRow], number: Callable[[str], int], n_items: int) -> None:
-        """Adds successes to the trending row, and takes retracted ones out of it."""
-        counted: list[tuple[LogRow, float]] = []
-        for row in events:
+    def _chores(self, period: int, items: Items) -> None:
+        self._actors.forget_quiet()
+        self.crosses.gate(period, lambda which: self.shares(which, items.share, 0))
+
+    def shares(
+        self, which: NDArray[np.int64], share: NDArray[np.floating], now_ms: int
+    ) -> NDArray[np.float64]:
+        """[half-lives of crosses, items] present share of all successes of these items.
+
+        Args:
+          which: Item numbers.
+          share: [all items] share by the slow model.
+          now_ms: The moment.
+        """
+        return self.trending.shares(which, share[which], now_ms, CROSS_HALF_LIVES)
+
+    def _count(self, events: Sequence[LogRow], items: Items) -> None:
+        """Adds successes to what everyone shares, and takes retracted ones out of it."""
+        tally = _Tally()
+        for row, success in zip(events, self._successes(events, items), strict=True):
             taken_back = retracted_id(row)
-            if taken_back is None:
-                counted.append((row, 1.0))
-            elif (original := self._read_event(taken_back)) is not None:
-                counted.append((original, -1.0))
-        types = [row.event_type or "" for row, _ in counted]
-        values = np.array([np.nan if row.value is None else row.value for row, _ in counted])
-        items = np.array([number(row.item_id or "") for row, _ in counted], np.int64)
-        kept = (self._rules.outcomes(types, values) == Outcome.SUCCESS) & (items > 0)
-        times = np.array([row.timestamp_ms for row, _ in counted], np.int64)
-        weights = self._rules.weights(types) * np.array([sign for _, sign in counted])
-        self.trending.add(items[kept], times[kept], weights[kept], n_items)
+            if taken_back is not None:
+                self._take_back(taken_back, row, tally, items)
+            elif success is not None and row.event_id not in self._retracted:
+                actor = actor_of(row)
+                if actor is not None:
+                    counts, pairs = self._actors.take(actor, success)
+                    tally.add_pairs(pairs)
+                    if counts:
+                        tally.add(success, self._contexts(row.details, row.timestamp_ms))
+        tally.hand_over(self.trending, self.crosses, len(items))
+
+    def _successes(self, events: Sequence[LogRow], items: Items) -> list[Success | None]:
+        """For each event the success that it is, None for one that is none."""
+        types = [row.event_type or "" for row in events]
+        values = np.array([np.nan if row.value is None else row.value for row in events])
+        succeeded = (self._rules.outcomes(types, values) == Outcome.SUCCESS).tolist()
+        weights = self._rules.weights(types).tolist()
+        return [
+            Success(row.timestamp_ms, number, weight)
+            if succeeded_ and row.item_id is not None and (number := items.number(row.item_id))
+            else None
+            for row, succeeded_, weight in zip(events, succeeded, weights, strict=True)
+        ]
+
+    def _take_back(self, event_id: str, row: LogRow, tally: "_Tally", items: Items) -> None:
+        """Makes the shared rows as if an event had never been; it may also come later."""
+        if event_id in self._retracted:
+            return
+        self._retracted.add(event_id)
+        original = self._read_event(event_id)
+        if original is None or original.seq >= row.seq:
+            return
+        actor = actor_of(original)
+        if actor is None:
+            return
+        rows = [r for r in self._read_actor(actor, row.seq - 1) if retracted_id(r) is None]
+        found = zip(rows, self._successes(rows, items), strict=True)
+        gone = self._retracted - {event_id}
+        said = [(r, s) for r, s in found if s is not None and r.event_id not in gone]
+        left = [(r, s) for r, s in said if r.event_id != event_id]
+        self._tell_apart(said, left, tally)
+        self._actors.replace(actor, [success for _, success in left])
+
+    def _tell_apart(
+        self,
+        said: list[tuple[LogRow, Success]],
+        left: list[tuple[LogRow, Success]],
+        tally: "_Tally",
+    ) -> None:
+        """Takes back what an actor had said and would not have said with what is left."""
+        counts, pairs = spoken([success for _, success in said], self._limits)
+        counts_left, pairs_left = spoken([success for _, success in left], self._limits)
+        pairs_left.subtract(pairs)
+        tally.add_pairs([(pair, n) for pair, n in pairs_left.items() if n])
+        signs = {row.seq: -int(counted) for (row, _), counted in zip(said, counts, strict=True)}
+        for (row, _), counted in zip(left, counts_left, strict=True):
+            signs[row.seq] += int(counted)
+        for row, success in said:
+            if sign := signs[row.seq]:
+                slots = self._contexts(row.details, row.timestamp_ms)
+                tally.add(success._replace(weight=sign * success.weight), slots)
 
     def nobody(self) -> UserMemory:
         """The memory of one of whom nothing is known."""
@@ -104,3 +213,37 @@ class FastMemory:
         if len(self._users) > self._config.cached_users:
             self._users.popitem(last=False)
         return memory
+
+
+@dataclass
+class _Tally:
+    """What a batch of events adds to what everyone shares, in the order of the log."""
+
+    successes: list[Success] = field(default_factory=list)
+    cells: list[tuple[int, int]] = field(default_factory=list)
+    times: list[int] = field(default_factory=list)
+    weights: list[float] = field(default_factory=list)
+
+    def add(self, success: Success, slots: Sequence[int]) -> None:
+        self.successes.append(success)
+        for slot in slots:
+            self._add(context_row(slot), success.item, success.timestamp_ms, success.weight)
+
+    def add_pairs(self, pairs: Sequence[tuple[Pair, int]]) -> None:
+        for (source, target, timestamp_ms, weight), sign in pairs:
+            self._add(liked_row(source), target, timestamp_ms, sign * weight)
+
+    def _add(self, row: int, item: int, timestamp_ms: int, weight: float) -> None:
+        self.cells.append((row, item))
+        self.times.append(timestamp_ms)
+        self.weights.append(weight)
+
+    def hand_over(self, trending: Trending, crosses: Crosses, n_items: int) -> None:
+        times, items, weights = zip(*self.successes, strict=True) if self.successes else ((),) * 3
+        trending.add(
+            np.array(items, np.int64),
+            np.array(times, np.int64),
+            np.array(weights, np.float64),
+            n_items,
+        )
+        crosses.add(self.cells, self.times, self.weights)

@@ -1,33 +1,32 @@
 """The row `everyone`: what succeeds now beyond what the slow model expects."""
 
+from collections.abc import Sequence
+from typing import Final
+
 import numpy as np
 from numpy.typing import NDArray
 
-from model.fast.config import MemoryConfig
+from model.fast.decay import DecayClock
 
-_REBASE_HALF_LIVES = 64
+HALF_LIVES_S: Final = (600.0, 3_600.0, 43_200.0, 259_200.0, 1_209_600.0, 5_184_000.0)
+"""10 minutes, 1 hour, 12 hours, 3, 14 and 60 days: from news to films."""
 
 
 class Trending:
-    """Exponentially decayed successes of each item, as residual log-odds.
+    """Decayed successes of each item at several half-lives, as residual log-odds.
 
-    The rate of an item against the slow model's expectation follows a gamma-Poisson
-    model with prior mean 1: log((c + a) / (C·p + a)), c the item's decayed
+    At each half-life the rate of an item against the slow model's expectation follows a
+    gamma-Poisson model with prior mean 1: log((c + a) / (C·p + a)), c the item's decayed
     successes, C all items', p the item's share by the slow model, a the prior in
-    pseudo-successes. An item nobody knew has a tiny p, so a burst of successes
-    lifts it at once, and it sinks as c decays.
+    pseudo-successes. An item nobody knew has a tiny p, so a burst of successes lifts it
+    at once, and it sinks as c decays. How much each half-life says is learned.
     """
 
-    def __init__(self, config: MemoryConfig) -> None:
-        self._config = config
-        self._half_life_ms = config.trending_half_life_s * 1000.0
-        # successes times 2 to the power of (their time - base) in half-lives: decay
-        # is then one factor for all items, applied when the row is read. Whole
-        # half-lives are split off everywhere, as scaling by them is exact: the sums
-        # come out the same wherever the base has moved to
-        self._scaled = np.zeros(0, np.float64)
-        self._base = 0
-        self._newest_ms = 0
+    def __init__(self, prior: float, half_lives_s: Sequence[float] = HALF_LIVES_S) -> None:
+        self._prior = prior
+        self._clock = DecayClock(half_lives_s)
+        self._sums = np.zeros((len(half_lives_s), 0), np.float64)
+        self._length = 0
 
     def add(
         self,
@@ -46,41 +45,74 @@ class Trending:
           weights: [events] how much each counts.
           n_items: Items known by now; the row grows to this length.
         """
-        if n_items > len(self._scaled):
-            self._scaled = np.concatenate([self._scaled, np.zeros(n_items - len(self._scaled))])
+        self._reserve(n_items)
         if not len(items):
             return
-        self._newest_ms = max(self._newest_ms, int(timestamps_ms.max()))
-        newest = int(self._newest_ms // self._half_life_ms)
-        if newest - self._base > _REBASE_HALF_LIVES:
-            self._scaled = np.ldexp(self._scaled, self._base - newest)
-            self._base = newest
-        whole, part = np.divmod(timestamps_ms, self._half_life_ms)
-        grown = np.ldexp(
-            weights * np.exp2(part / self._half_life_ms), whole.astype(int) - self._base
-        )
-        np.add.at(self._scaled, items, grown)
+        moved = self._clock.advance(int(timestamps_ms.max()))
+        if moved is not None:
+            self._sums = np.ldexp(self._sums, moved)
+        for sums, grown in zip(self._sums, self._clock.grown(timestamps_ms, weights), strict=True):
+            np.add.at(sums, items, grown)
+
+    def _reserve(self, n_items: int) -> None:
+        self._length = max(self._length, n_items)
+        short = self._length - self._sums.shape[1]
+        if short > 0:
+            extra = max(short, self._sums.shape[1])
+            self._sums = np.concatenate([self._sums, np.zeros((len(self._sums), extra))], axis=1)
 
     def counts(self, now_ms: int) -> NDArray[np.float64]:
-        """[items] successes decayed to `now_ms`, or to the newest event if that is later."""
-        now = max(now_ms, self._newest_ms)
-        whole, part = divmod(now, self._half_life_ms)
-        faded = self._scaled * np.exp2(-part / self._half_life_ms)
-        return np.asarray(np.ldexp(faded, self._base - int(whole)))
+        """[half-lives, items] successes decayed to `now_ms`, or to the newest event if later."""
+        return self._sums[:, : self._length] * self._clock.faded(now_ms)[:, None]
 
-    def row(self, share: NDArray[np.floating], now_ms: int) -> NDArray[np.float32]:
-        """Residual log-odds of each item.
+    def residuals(
+        self, share: NDArray[np.floating], now_ms: int, which: Sequence[int]
+    ) -> NDArray[np.float32]:
+        """Residual log-odds of each item at some of the half-lives.
 
         Args:
           share: [items] share of successes that the slow model expects.
           now_ms: The moment to decay to.
+          which: Positions of the half-lives.
 
         Returns:
-          [items] zero where nothing has happened.
+          [which, items] zero where nothing has happened.
         """
-        prior = self._config.trending_prior
-        counts = np.zeros(len(share))
-        counts[: len(self._scaled)] = self.counts(now_ms)
-        counts = np.maximum(counts, 0.0)
-        residual = np.log((counts + prior) / (counts.sum() * share + prior))
-        return np.asarray(self._config.trending_weight * residual, np.float32)
+        factors = self._clock.faded(now_ms)
+        prior = np.float32(self._prior)
+        found = np.empty((len(which), len(share)), np.float32)
+        for row, which_one in zip(found, which, strict=True):
+            sums = np.maximum(self._sums[which_one, : self._length], 0.0)
+            row[:] = share
+            row *= np.float32(sums.sum() * factors[which_one])
+            row += prior
+            np.divide(prior, row[self._length :], out=row[self._length :])
+            known = row[: self._length]
+            # single precision from here: a logarithm of it costs a tenth
+            np.divide((sums * factors[which_one]).astype(np.float32) + prior, known, out=known)
+        return np.log(found, out=found)
+
+    def shares(
+        self,
+        items: NDArray[np.integer],
+        share: NDArray[np.floating],
+        now_ms: int,
+        which: Sequence[int],
+    ) -> NDArray[np.float64]:
+        """[which, given items] share of all successes at each half-life, shrunk to `share`.
+
+        Args:
+          items: Item numbers.
+          share: [given items] the share of each by the slow model.
+          now_ms: The moment to decay to.
+          which: Positions of the half-lives.
+        """
+        chosen = list(which)
+        sums, factors = self._sums[chosen], self._clock.faded(now_ms)[chosen]
+        known = items < self._length
+        counts = sums[:, np.where(known, items, 0)] * known * factors[:, None]
+        totals = sums.sum(axis=1) * factors
+        return np.asarray(
+            (np.maximum(counts, 0.0) + self._prior * share)
+            / (np.maximum(totals, 0.0) + self._prior)[:, None]
+        )

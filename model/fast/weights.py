@@ -1,0 +1,116 @@
+"""Fast weights: one user's vector beside the slow query vector, written by surprise.
+
+The rule is that of Titans (Behrouz et al. 2025, section 3.1): S ← η·S - θ·g, m ← (1 - α)·m
++ S, with g the gradient of the surprise. Forgetting goes by the clock and not by the
+count of events, and momentum dies with time and with a change of taste.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.fast.config import MemoryConfig
+
+Vector = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Surprise:
+    """An event against what was expected.
+
+    Attributes:
+      nats: -log of the probability that its item had among those compared.
+      gradient: [d] expected item vector less the vector of the item.
+    """
+
+    nats: float
+    gradient: Vector
+
+
+def surprise(
+    scores: NDArray[np.floating],
+    vectors: NDArray[np.floating],
+    score: float,
+    vector: NDArray[np.floating],
+) -> Surprise:
+    """The surprise of one item under a softmax over it and others.
+
+    Args:
+      scores: [others] log-odds of the items it is compared with, -inf for one to leave out.
+      vectors: [others, d] their vectors.
+      score: Its own log-odds.
+      vector: [d] its own vector.
+    """
+    top = max(float(scores.max(initial=-np.inf)), score)
+    weights = np.exp(scores - np.float32(top))
+    own = float(np.exp(score - top))
+    total = float(weights.sum(dtype=np.float64)) + own
+    expected = (weights @ vectors).astype(np.float64) + own * vector
+    return Surprise(float(np.log(total) + top - score), expected / total - vector)
+
+
+class FastWeights:
+    """The fast weights of one user at the moment of the last event.
+
+    Attributes:
+      value: [d] m.
+      momentum: [d] S.
+      at_ms: The moment.
+    """
+
+    __slots__ = ("_config", "_length", "_vector", "at_ms", "momentum", "value")
+
+    def __init__(self, config: MemoryConfig, dimensions: int, length: float) -> None:
+        """No weights.
+
+        Args:
+          config: Settings.
+          dimensions: d.
+          length: Root mean square length of item vectors, above 0; steps and clip are
+            relative to it.
+        """
+        self._config = config
+        self._length = length
+        self.value = np.zeros(dimensions)
+        self.momentum = np.zeros(dimensions)
+        self._vector: Vector | None = None
+        self.at_ms = 0
+
+    def at(self, now_ms: int) -> Vector:
+        """[d] the weights at this moment; one before the last event counts as that event's."""
+        return self.value * self._kept(now_ms)
+
+    def _kept(self, now_ms: int) -> float:
+        age_s = max(now_ms - self.at_ms, 0) / 1000.0
+        return float(np.exp2(-age_s / self._config.forgetting_s))
+
+    def push(
+        self, gradient: Vector, vector: NDArray[np.floating], timestamp_ms: int, size: float
+    ) -> None:
+        """Takes one event in.
+
+        Args:
+          gradient: [d] of its surprise.
+          vector: [d] of its item, for the change of taste.
+          timestamp_ms: When; not before the event before it.
+          size: How much it counts; negative to move away from the item.
+        """
+        step = self._config.step * size / self._length**2
+        self.momentum = self._carried(vector, timestamp_ms) * self.momentum - step * gradient
+        self.value = self.at(timestamp_ms) + self.momentum
+        most = self._config.clip / self._length
+        norm = float(np.linalg.norm(self.value))
+        if norm > most:
+            self.value *= most / norm
+        self._vector, self.at_ms = np.asarray(vector, np.float64), timestamp_ms
+
+    def _carried(self, vector: NDArray[np.floating], timestamp_ms: int) -> float:
+        """The share of the last step that goes on."""
+        if self._vector is None:
+            return 0.0
+        lengths = float(np.linalg.norm(self._vector) * np.linalg.norm(vector))
+        likeness = float(self._vector @ vector) / lengths if lengths else 0.0
+        age_s = max(timestamp_ms - self.at_ms, 0) / 1000.0
+        alive = float(np.exp(-age_s / self._config.momentum_s))
+        return self._config.momentum * alive * max(likeness, 0.0)

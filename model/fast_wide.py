@@ -1,0 +1,105 @@
+"""The fast wide half of a score: what is trending, and what the request's rows add to it."""
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.catalogue import Catalogue
+from model.fast.config import MemoryConfig
+from model.fast.crosses import CROSS_HALF_LIVES_S, Found, context_row, liked_row
+from model.fast.memory import FastMemory
+from model.fast.mixing import PLACES, Mixing
+from model.moments import Moments
+
+FloatArray = NDArray[np.float32]
+
+# Trending moves slowly, so it is worked out once for a small step of time; the step depends
+# on the time asked for alone, never on who asked before.
+_STEP_MS: Final = 250
+
+
+class Active(NamedTuple):
+    """The rows of fast crosses that a request activates.
+
+    Attributes:
+      liked: Items of the user's last successes, newest first.
+      slots: Joint numbers of the moment's attributes.
+    """
+
+    liked: Sequence[int]
+    slots: Sequence[int]
+
+    @property
+    def rows(self) -> list[int]:
+        """One row for each of `liked`, then one for each of `slots`."""
+        return [liked_row(item) for item in self.liked] + [context_row(s) for s in self.slots]
+
+
+class FastWide:
+    """Log-odds that the fast wide half adds to every item."""
+
+    def __init__(
+        self,
+        memory: FastMemory,
+        catalogue: Catalogue,
+        moments: Moments,
+        config: MemoryConfig,
+        mixing: Mixing,
+    ) -> None:
+        self._memory = memory
+        self._catalogue = catalogue
+        trending = config.trending_weight * np.array(mixing.trending)
+        self._half_lives = np.flatnonzero(trending).tolist()
+        self._trending_factors = trending[self._half_lives].astype(np.float32)
+        lengths = [end - start for start, end in PLACES]
+        self._place_factors = config.cross_weight * np.repeat(mixing.liked, lengths, axis=0)
+        self._slot_factors = config.cross_weight * np.array(
+            [mixing.context.get(name, mixing.other_context) for name in moments.fields()]
+        ).reshape(-1, len(CROSS_HALF_LIVES_S))
+        self._says_nothing = moments.unknown | set(
+            np.flatnonzero(~self._slot_factors.any(axis=1)).tolist()
+        )
+        self._key: tuple[int, int] | None = None
+        self._trending: FloatArray = np.zeros(0, np.float32)
+
+    def trending(self, now_ms: int) -> FloatArray:
+        """[items] what is trending; the same array until it changes."""
+        key = (self._memory.as_of, now_ms // _STEP_MS)
+        if key != self._key:
+            share, at_ms = self._catalogue.share, key[1] * _STEP_MS
+            residuals = self._memory.trending.residuals(share, at_ms, self._half_lives)
+            self._trending = self._trending_factors @ residuals
+            self._key = key
+        return self._trending
+
+    def active(self, liked: Sequence[int], slots: Sequence[int]) -> Active:
+        """The rows that say anything.
+
+        Args:
+          liked: Items of the user's successes, newest first.
+          slots: Joint numbers of the moment's attributes.
+        """
+        recent = liked[: len(self._place_factors)] if self._place_factors.any() else []
+        return Active(recent, [slot for slot in slots if slot not in self._says_nothing])
+
+    def found(self, active: Active, now_ms: int) -> Found:
+        """What the active rows add to which items."""
+        places = self._place_factors[: len(active.liked)]
+        factors = np.concatenate([places, self._slot_factors[list(active.slots)]])
+        share = self._catalogue.share
+
+        def shares(which: NDArray[np.int64]) -> NDArray[np.float64]:
+            return self._memory.shares(which, share, now_ms)
+
+        return self._memory.crosses.found(active.rows, factors, now_ms, shares)
+
+    def row(self, active: Active, now_ms: int) -> FloatArray:
+        """[items] trending and crosses together."""
+        trending = self.trending(now_ms)
+        if not active.liked and not active.slots:
+            return trending
+        found = self.found(active, now_ms)
+        added = np.bincount(found.item, found.added, len(trending))
+        return np.asarray(trending + added, np.float32)
