@@ -11,6 +11,7 @@ from model.fast.config import MemoryConfig
 from model.fast.crosses import CROSS_HALF_LIVES_S, Found, context_row, liked_row
 from model.fast.memory import FastMemory
 from model.fast.mixing import PLACES, Mixing
+from model.fast.trending import CROSS_HALF_LIVES
 from model.moments import Moments
 
 FloatArray = NDArray[np.float32]
@@ -50,9 +51,7 @@ class FastWide:
     ) -> None:
         self._memory = memory
         self._catalogue = catalogue
-        trending = config.trending_weight * np.array(mixing.trending)
-        self._half_lives = np.flatnonzero(trending).tolist()
-        self._trending_factors = trending[self._half_lives].astype(np.float32)
+        self._half_life_factors = (config.trending_weight * np.array(mixing.trending)).tolist()
         lengths = [end - start for start, end in PLACES]
         self._place_factors = config.cross_weight * np.repeat(mixing.liked, lengths, axis=0)
         self._slot_factors = config.cross_weight * np.array(
@@ -63,14 +62,16 @@ class FastWide:
         )
         self._key: tuple[int, int] | None = None
         self._trending: FloatArray = np.zeros(0, np.float32)
+        self._shares: FloatArray = np.zeros((0, 0), np.float32)
 
     def trending(self, now_ms: int) -> FloatArray:
         """[items] what is trending; the same array until it changes."""
         key = (self._memory.as_of, now_ms // _STEP_MS)
         if key != self._key:
-            share, at_ms = self._catalogue.share, key[1] * _STEP_MS
-            residuals = self._memory.trending.residuals(share, at_ms, self._half_lives)
-            self._trending = self._trending_factors @ residuals
+            share, trending = self._catalogue.share, self._memory.trending
+            levels, shares = trending.levels(share, key[1] * _STEP_MS)
+            self._trending = trending.row(levels, self._half_life_factors, len(share))
+            self._shares = np.array([shares[place] for place in CROSS_HALF_LIVES])
             self._key = key
         return self._trending
 
@@ -88,12 +89,11 @@ class FastWide:
         """What the active rows add to which items."""
         places = self._place_factors[: len(active.liked)]
         factors = np.concatenate([places, self._slot_factors[list(active.slots)]])
-        share = self._catalogue.share
-
-        def shares(which: NDArray[np.int64]) -> NDArray[np.float64]:
-            return self._memory.shares(which, share, now_ms)
-
-        return self._memory.crosses.found(active.rows, factors, now_ms, shares)
+        self.trending(now_ms)
+        present = self._shares
+        return self._memory.crosses.found(
+            active.rows, factors, now_ms, lambda which: present[:, which]
+        )
 
     def row(self, active: Active, now_ms: int) -> FloatArray:
         """[items] trending and crosses together."""

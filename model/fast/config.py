@@ -19,8 +19,10 @@ class MemoryConfig:
       cross_weight: Factor on fast crosses.
       fast_weight: Factor on the users' fast weights.
       lesson_weight: Factor on lessons.
-      prior: Pseudo-events that pull a rate towards what is expected; one event is not a
-        fact.
+      trending_prior: Pseudo-events that pull the shares at one half-life to those at the
+        next longer one.
+      cross_prior: Pseudo-events that pull the rate of a cross to what is expected; one
+        event is not a fact.
       per_day: Most successes of one actor that count for others within a day.
       gate: Which fast crosses are kept: `surprise` those that say most, `random` as many
         drawn by lot, `all` every one.
@@ -43,7 +45,8 @@ class MemoryConfig:
     cross_weight: float = 1.0
     fast_weight: float = 1.0
     lesson_weight: float = 1.0
-    prior: float = 2.0
+    trending_prior: float = 50.0
+    cross_prior: float = 2.0
     per_day: int = 100
     gate: str = "surprise"
     gate_nats: float = 0.02
@@ -64,7 +67,10 @@ class MemoryConfig:
             {
                 "trending_weight cross_weight fast_weight lesson_weight gate_nats step "
                 "failure_step": (lambda value: value >= 0, "be at least 0"),
-                "prior momentum_s forgetting_s clip": (lambda value: value > 0, "be above 0"),
+                "trending_prior cross_prior momentum_s forgetting_s clip": (
+                    lambda value: value > 0,
+                    "be above 0",
+                ),
                 "momentum": (lambda value: 0 <= value < 1, "lie in [0, 1)"),
                 "per_day crosses_per_row cross_megabytes cached_users": (
                     lambda value: value >= 1,

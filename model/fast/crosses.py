@@ -6,21 +6,18 @@ more often an item succeeds in its row than everywhere.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model.fast.cells import REST, CellTable, cell_key
 from model.fast.config import MemoryConfig
-from model.fast.trending import HALF_LIVES_S
-
-CROSS_HALF_LIVES: Final = (1, 4)
-"""Which of the half-lives of the row `everyone` crosses have: 1 hour and 14 days."""
+from model.fast.trending import CROSS_HALF_LIVES, HALF_LIVES_S
 
 CROSS_HALF_LIVES_S: Final = tuple(HALF_LIVES_S[which] for which in CROSS_HALF_LIVES)
 
-Shares = Callable[[NDArray[np.int64]], NDArray[np.float64]]
+Shares: TypeAlias = Callable[[NDArray[np.int64]], NDArray[np.floating]]
 """[half-lives, items] share of all successes that items have now, at the crosses' half-lives."""
 
 _SALT: Final = 0x9E3779B97F4A7C15
@@ -102,7 +99,7 @@ class Crosses:
         real = item != REST
         slot, item, sums = slot[real], item[real], sums[:, real]
         expected = totals[:, slot] * shares(item)
-        prior = self._config.prior
+        prior = self._config.cross_prior
         residual = np.log((sums + prior) / (expected + prior))
         return Found(slot, item, np.maximum(residual, 0.0))
 
@@ -123,7 +120,7 @@ class Crosses:
         shares: Shares,
     ) -> NDArray[np.bool_]:
         rows, items, sums = cells
-        prior = self._config.prior
+        prior = self._config.cross_prior
         starts = np.flatnonzero(np.diff(rows, prepend=-1))
         row = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(rows)))
         totals = np.add.reduceat(sums, starts, axis=1)[:, row]

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from model.fast.actors import Actors, Limits, Pair, Success, spoken
 from model.fast.config import MemoryConfig
-from model.fast.crosses import CROSS_HALF_LIVES, Crosses, context_row, liked_row
+from model.fast.crosses import Crosses, context_row, liked_row
 from model.fast.exemplars import UserMemory, retracted_id
-from model.fast.trending import Trending
+from model.fast.trending import CROSS_HALF_LIVES, Trending
 from model.interactions import EventRules, Kind, LogRow, Outcome, actor_of
 
 # Chores that go over everything fall due at fixed places of the log, wherever calls are cut.
@@ -70,7 +70,7 @@ class FastMemory:
           read_event: The row of an event id, for taking a retracted one back.
           contexts: The attributes of a moment.
         """
-        self.trending = Trending(config.prior)
+        self.trending = Trending(config.trending_prior)
         self.crosses = Crosses(config)
         self.as_of = 0
         self._config = config
@@ -116,19 +116,9 @@ class FastMemory:
 
     def _chores(self, period: int, items: Items) -> None:
         self._actors.forget_quiet()
-        self.crosses.gate(period, lambda which: self.shares(which, items.share, 0))
-
-    def shares(
-        self, which: NDArray[np.int64], share: NDArray[np.floating], now_ms: int
-    ) -> NDArray[np.float64]:
-        """[half-lives of crosses, items] present share of all successes of these items.
-
-        Args:
-          which: Item numbers.
-          share: [all items] share by the slow model.
-          now_ms: The moment.
-        """
-        return self.trending.shares(which, share[which], now_ms, CROSS_HALF_LIVES)
+        shares = self.trending.levels(items.share, 0)[1]
+        present = np.array([shares[place] for place in CROSS_HALF_LIVES])
+        self.crosses.gate(period, lambda which: present[:, which])
 
     def _count(self, events: Sequence[LogRow], items: Items) -> None:
         """Adds successes to what everyone shares, and takes retracted ones out of it."""
@@ -153,7 +143,7 @@ class FastMemory:
         succeeded = (self._rules.outcomes(types, values) == Outcome.SUCCESS).tolist()
         weights = self._rules.weights(types).tolist()
         return [
-            Success(row.timestamp_ms, number, weight)
+            Success(row.timestamp_ms, number, min(weight, 1.0))
             if succeeded_ and row.item_id is not None and (number := items.number(row.item_id))
             else None
             for row, succeeded_, weight in zip(events, succeeded, weights, strict=True)

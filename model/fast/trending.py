@@ -1,7 +1,7 @@
 """The row `everyone`: what succeeds now beyond what the slow model expects."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,19 +11,51 @@ from model.fast.decay import DecayClock
 HALF_LIVES_S: Final = (600.0, 3_600.0, 43_200.0, 259_200.0, 1_209_600.0, 5_184_000.0)
 """10 minutes, 1 hour, 12 hours, 3, 14 and 60 days: from news to films."""
 
+CROSS_HALF_LIVES: Final = (1, 4)
+"""Which of them fast crosses have."""
+
+_FIRST: Final = 1.0
+
+
+class Level(NamedTuple):
+    """The row `everyone` at one half-life.
+
+    Attributes:
+      where: [changed] items with successes.
+      residual: [changed] log-odds of their shares against those at the next longer half-life.
+      others: The same for all other items.
+    """
+
+    where: NDArray[np.intp]
+    residual: NDArray[np.float64]
+    others: float
+
 
 class Trending:
     """Decayed successes of each item at several half-lives, as residual log-odds.
 
-    At each half-life the rate of an item against the slow model's expectation follows a
-    gamma-Poisson model with prior mean 1: log((c + a) / (C·p + a)), c the item's decayed
-    successes, C all items', p the item's share by the slow model, a the prior in
-    pseudo-successes. An item nobody knew has a tiny p, so a burst of successes lifts it
-    at once, and it sinks as c decays. How much each half-life says is learned.
+    The shares at each half-life are shrunk to those at the next longer one, and those at
+    the longest to what the slow model expects: p = (c + A·q) / (C + A), c the item's
+    successes beyond the first, C all items', q the longer share and A the prior in
+    pseudo-events. One event is not a fact: it takes two actors to lift an item. How much
+    the residual of each half-life says is learned: minutes for news, weeks for films.
     """
 
-    def __init__(self, prior: float, half_lives_s: Sequence[float] = HALF_LIVES_S) -> None:
+    def __init__(
+        self,
+        prior: float,
+        half_lives_s: Sequence[float] = HALF_LIVES_S,
+        shared: Sequence[int] = CROSS_HALF_LIVES,
+    ) -> None:
+        """Nothing has happened yet.
+
+        Args:
+          prior: A.
+          half_lives_s: Rising.
+          shared: Places of the half-lives at which others want shares.
+        """
         self._prior = prior
+        self._shared = frozenset(shared)
         self._clock = DecayClock(half_lives_s)
         self._sums = np.zeros((len(half_lives_s), 0), np.float64)
         self._length = 0
@@ -65,54 +97,53 @@ class Trending:
         """[half-lives, items] successes decayed to `now_ms`, or to the newest event if later."""
         return self._sums[:, : self._length] * self._clock.faded(now_ms)[:, None]
 
-    def residuals(
-        self, share: NDArray[np.floating], now_ms: int, which: Sequence[int]
-    ) -> NDArray[np.float32]:
-        """Residual log-odds of each item at some of the half-lives.
+    def levels(
+        self, share: NDArray[np.floating], now_ms: int
+    ) -> tuple[list[Level], dict[int, NDArray[np.float32]]]:
+        """The row at a moment.
 
         Args:
-          share: [items] share of successes that the slow model expects.
+          share: [items] share of successes that the slow model expects, above 0.
           now_ms: The moment to decay to.
-          which: Positions of the half-lives.
 
         Returns:
-          [which, items] zero where nothing has happened.
+          For each half-life its residuals; and by the place of a half-life that crosses have,
+          [items] the shares at it.
         """
-        factors = self._clock.faded(now_ms)
-        prior = np.float32(self._prior)
-        found = np.empty((len(which), len(share)), np.float32)
-        for row, which_one in zip(found, which, strict=True):
-            sums = np.maximum(self._sums[which_one, : self._length], 0.0)
-            row[:] = share
-            row *= np.float32(sums.sum() * factors[which_one])
-            row += prior
-            np.divide(prior, row[self._length :], out=row[self._length :])
-            known = row[: self._length]
-            # single precision from here: a logarithm of it costs a tenth
-            np.divide((sums * factors[which_one]).astype(np.float32) + prior, known, out=known)
-        return np.log(found, out=found)
+        levels: list[Level] = []
+        shares: dict[int, NDArray[np.float32]] = {}
+        present, scale = np.array(share, np.float64), 1.0
+        factors = self._clock.faded(now_ms).tolist()
+        for place in reversed(range(len(factors))):
+            # few items have successes at a short half-life, and all others fall alike
+            where, counts = self._beyond_first(place, factors[place])
+            total = float(counts.sum()) + self._prior
+            others = self._prior / total
+            ratio = (counts / (present[where] * scale) + self._prior) / total
+            levels.append(Level(where, np.log(ratio), float(np.log(others))))
+            present[where] *= ratio / others
+            scale *= others
+            if place in self._shared:
+                shares[place] = (present * scale).astype(np.float32)
+        return levels[::-1], shares
 
-    def shares(
-        self,
-        items: NDArray[np.integer],
-        share: NDArray[np.floating],
-        now_ms: int,
-        which: Sequence[int],
-    ) -> NDArray[np.float64]:
-        """[which, given items] share of all successes at each half-life, shrunk to `share`.
+    def _beyond_first(
+        self, place: int, factor: float
+    ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+        """The items with more than the first success, and how much more."""
+        sums = self._sums[place, : self._length]
+        if factor == 0.0:
+            return np.zeros(0, np.intp), np.zeros(0)
+        where = np.flatnonzero(sums > _FIRST / factor)
+        return where, sums[where] * factor - _FIRST
 
-        Args:
-          items: Item numbers.
-          share: [given items] the share of each by the slow model.
-          now_ms: The moment to decay to.
-          which: Positions of the half-lives.
-        """
-        chosen = list(which)
-        sums, factors = self._sums[chosen], self._clock.faded(now_ms)[chosen]
-        known = items < self._length
-        counts = sums[:, np.where(known, items, 0)] * known * factors[:, None]
-        totals = sums.sum(axis=1) * factors
-        return np.asarray(
-            (np.maximum(counts, 0.0) + self._prior * share)
-            / (np.maximum(totals, 0.0) + self._prior)[:, None]
-        )
+    def row(
+        self, levels: Sequence[Level], factors: Sequence[float], n_items: int
+    ) -> NDArray[np.float32]:
+        """[items] log-odds of all half-lives together, each times its factor."""
+        total = np.zeros(n_items, np.float32)
+        for (where, residual, others), factor in zip(levels, factors, strict=True):
+            if factor:
+                total += np.float32(factor * others)
+                total[where] += (factor * (residual - others)).astype(np.float32)
+        return total
