@@ -23,7 +23,9 @@ class Moments:
         self._space = space
         attributes = space.query_attributes
         self.unknown = frozenset(attributes.offsets)
-        self._read: OrderedDict[tuple[str | None, int], tuple[int, ...]] = OrderedDict()
+        self._read: OrderedDict[tuple[str | None, int], tuple[tuple[int, ...], tuple[int, ...]]] = (
+            OrderedDict()
+        )
 
     def of_request(self, context: Attributes, now_ms: int) -> list[int]:
         """Joint numbers of a request's attributes."""
@@ -31,20 +33,25 @@ class Moments:
 
     def of_event(self, details: str | None, timestamp_ms: int) -> tuple[int, ...]:
         """Joint numbers of an event's attributes."""
+        return self._slots(details, timestamp_ms)[0]
+
+    def known(self, details: str | None, timestamp_ms: int) -> Sequence[int]:
+        """The same without those that stand for a missing or unknown value."""
+        return self._slots(details, timestamp_ms)[1]
+
+    def _slots(
+        self, details: str | None, timestamp_ms: int
+    ) -> tuple[tuple[int, ...], tuple[int, ...]]:
         key = (details, timestamp_ms // _HOUR_MS % 24)
         slots = self._read.get(key)
         if slots is None:
             properties = json.loads(details).get("properties") if details else None
             found = self._space.context_slots(properties or NO_ATTRIBUTES, timestamp_ms)
-            slots = self._read[key] = tuple(found)
+            known = tuple(slot for slot in found if slot not in self.unknown)
+            slots = self._read[key] = (tuple(found), known)
             if len(self._read) > _CACHED:
                 self._read.popitem(last=False)
         return slots
-
-    def known(self, details: str | None, timestamp_ms: int) -> Sequence[int]:
-        """The same without those that stand for a missing or unknown value."""
-        slots = self.of_event(details, timestamp_ms)
-        return [slot for slot in slots if slot not in self.unknown]
 
     def fields(self) -> list[str]:
         """[joint numbers] the name of each one's attribute, without the prefix."""

@@ -90,6 +90,7 @@ class Recommender:
         self._moments = Moments(scorer.space)
         self.memory = FastMemory(memory, rules, log.actor_rows, log.event, self._moments.known)
         self._fast = FastWide(self.memory, self.catalogue, self._moments, memory, mixing)
+        self._mixing = mixing
         self._fast_factor = np.float32(memory.fast_weight * mixing.fast)
         adaptation = Adaptation(scorer, self.catalogue, memory, self._moments.of_event)
         self._views = Views(
@@ -174,7 +175,7 @@ class Recommender:
         attributes = np.concatenate([view.history.attributes, moment], axis=1)
         active = self._fast.active(view.liked, slots)
         fast = self._fast.row(active, now_ms)
-        base = np.where(self.catalogue.allowed(now_ms), self.catalogue.bias + fast, -np.inf)
+        base = np.where(self.catalogue.allowed(now_ms), self._bias() + fast, -np.inf)
         return Prepared(
             view=view,
             batch=view.history._replace(attributes=attributes),
@@ -221,7 +222,16 @@ class Recommender:
         hidden = self.hidden(requests)
         rows = [self._rows(request) for request in requests]
         table = rows[0] if len(rows) == 1 else _side_by_side(rows)
-        return self._scorer.score_hidden(hidden, table, self.catalogue.vectors)
+        slow = self._scorer.score_hidden(hidden, table, self.catalogue.vectors)
+        trust = np.float32(self._mixing.slow)
+        return (
+            slow if trust == 1.0 else slow._replace(wide=trust * slow.wide, deep=trust * slow.deep)
+        )
+
+    def _bias(self) -> FloatArray:
+        """[items] the slow model's popularity as far as it counts."""
+        bias, factor = self.catalogue.bias, np.float32(self._mixing.bias)
+        return bias if factor == 1.0 else factor * bias
 
     def _rows(self, request: Prepared) -> NDArray[np.int32]:
         view, attributes = request.view, request.batch.attributes
@@ -255,7 +265,7 @@ class Recommender:
             "slow_deep": slow.deep[0],
             "fast_wide": prepared.fast,
             "fast_deep": own,
-            "bias": catalogue.bias,
+            "bias": self._bias(),
         }
         explained = query.explain != "none"
         zeros = [0.0] * len(top)

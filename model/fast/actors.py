@@ -33,6 +33,23 @@ class Pair(NamedTuple):
     weight: float
 
 
+class Told(NamedTuple):
+    """What a success adds to shared rows.
+
+    Attributes:
+      counts: Whether it counts.
+      sources: Items that it is now crossed with, as their target.
+      changes: Other pairs that it adds (1) or takes back (-1).
+    """
+
+    counts: bool
+    sources: list[int]
+    changes: list[tuple[Pair, int]]
+
+
+_NOTHING: Final = Told(counts=False, sources=[], changes=[])
+
+
 @dataclass(frozen=True)
 class Limits:
     """How much one actor may say.
@@ -101,12 +118,8 @@ class Actors:
         """Successes that are remembered of all actors together."""
         return sum(len(said.items) for said in self._said.values())
 
-    def take(self, actor: str, success: Success) -> tuple[bool, list[tuple[Pair, int]]]:
-        """Takes a success, the next of the log.
-
-        Returns:
-          Whether it counts, and the pairs that it adds (1) or takes back (-1).
-        """
+    def take(self, actor: str, success: Success) -> Told:
+        """Takes a success, the next of the log."""
         said = self._said.get(actor)
         if said is None:
             said = self._said[actor] = _Said()
@@ -133,9 +146,7 @@ class Actors:
             self._said[actor] = said
 
 
-def spoken(
-    successes: Iterable[Success], limits: Limits
-) -> tuple[list[bool], Counter[Pair]]:
+def spoken(successes: Iterable[Success], limits: Limits) -> tuple[list[bool], Counter[Pair]]:
     """All that an actor with these successes, in log order, has said.
 
     Returns:
@@ -144,35 +155,37 @@ def spoken(
     said, counts = _Said(), []
     pairs: Counter[Pair] = Counter()
     for success in successes:
-        counted, changed = _say(said, success, limits)
-        counts.append(counted)
-        for pair, sign in changed:
+        told = _say(said, success, limits)
+        counts.append(told.counts)
+        at_ms, item, weight = success
+        pairs.update(Pair(source, item, at_ms, weight) for source in told.sources)
+        for pair, sign in told.changes:
             pairs[pair] += sign
     return counts, pairs
 
 
-def _say(
-    said: _Said, success: Success, limits: Limits
-) -> tuple[bool, list[tuple[Pair, int]]]:
-    times = said.times
-    if times and times[0] < success.timestamp_ms - limits.window_ms:
-        said.drop(bisect_left(times, success.timestamp_ms - limits.window_ms))
+def _say(said: _Said, success: Success, limits: Limits) -> Told:
+    times, now_ms = said.times, success.timestamp_ms
+    if times and times[0] < now_ms - limits.window_ms:
+        said.drop(bisect_left(times, now_ms - limits.window_ms))
     if success.item in said.items:
-        return False, []
+        return _NOTHING
     if len(times) >= limits.per_day:
-        if times[0] > success.timestamp_ms - DAY_MS:
-            return False, []
+        if times[0] > now_ms - DAY_MS:
+            return _NOTHING
         said.drop(1)
+    if not times or now_ms > times[-1]:
+        start = max(len(times) - limits.sources, bisect_left(times, now_ms - limits.span_ms))
+        sources = said.items[start:].tolist()
+        said.insert(len(times), success)
+        return Told(counts=True, sources=sources, changes=[])
+    # an event of the same moment, or one that comes late, changes what others are crossed with
     at = said.place(success)
-    if at == len(times):
-        said.insert(at, success)
-        return True, [(pair, 1) for pair in _pairs(said, at, limits)]
-    # an event that comes late changes what the ones after it are crossed with
     before = _pairs_from(said, at, at + limits.sources, limits)
     said.insert(at, success)
     changed = _pairs_from(said, at, at + 1 + limits.sources, limits)
     changed.subtract(before)
-    return True, [(pair, n) for pair, n in changed.items() if n]
+    return Told(counts=True, sources=[], changes=[(pair, n) for pair, n in changed.items() if n])
 
 
 def _pairs_from(said: _Said, start: int, stop: int, limits: Limits) -> Counter[Pair]:

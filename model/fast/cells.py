@@ -1,6 +1,7 @@
 """A sparse table of decayed sums: cells (row, item), only those that something fell into."""
 
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
@@ -15,9 +16,10 @@ Judge: TypeAlias = Callable[
     [NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]], NDArray[np.bool_]
 ]
 
+_NONE: Final[list[int]] = []
 _ITEM_BITS: Final = 32
 _ITEMS: Final = (1 << _ITEM_BITS) - 1
-_SETTLE_AT: Final = 16_384
+_ROOM: Final = 1_024
 
 
 class Cells(NamedTuple):
@@ -54,7 +56,8 @@ class CellTable:
         self._sums = np.zeros((len(half_lives_s), 0), np.float64)
         self._fresh: dict[int, int] = {}
         self._fresh_of_row: dict[int, list[int]] = {}
-        self._fresh_sums = np.zeros((len(half_lives_s), 1024), np.float64)
+        self._fresh_keys = np.zeros(_ROOM, np.int64)
+        self._fresh_sums = np.zeros((len(half_lives_s), _ROOM), np.float64)
 
     def __len__(self) -> int:
         """Number of cells."""
@@ -71,7 +74,10 @@ class CellTable:
         return len(self) * (8 + 8 * len(self._clock))
 
     def add(
-        self, keys: Sequence[int], timestamps_ms: Sequence[int], weights: Sequence[float]
+        self,
+        keys: Sequence[int],
+        timestamps_ms: NDArray[np.int64],
+        weights: NDArray[np.float64],
     ) -> None:
         """Adds weights to cells, in the order given; a negative weight takes one back.
 
@@ -82,12 +88,12 @@ class CellTable:
         """
         if not keys:
             return
-        times, key = np.array(timestamps_ms, np.int64), np.array(keys, np.int64)
-        moved = self._clock.advance(int(times.max()))
+        key = np.array(keys, np.int64)
+        moved = self._clock.advance(int(timestamps_ms.max()))
         if moved is not None:
             self._sums = np.ldexp(self._sums, moved)
             self._fresh_sums = np.ldexp(self._fresh_sums, moved)
-        grown = self._clock.grown(times, np.array(weights, np.float64))
+        grown = self._clock.grown(timestamps_ms, weights)
         at = np.searchsorted(self._keys, key)
         settled = np.zeros(len(key), bool)
         if len(self._keys):
@@ -99,23 +105,26 @@ class CellTable:
 
     def _places(self, keys: list[int]) -> NDArray[np.intp]:
         """[keys] the place of each among the new cells, made where there is none."""
-        fresh, of_row = self._fresh, self._fresh_of_row
+        fresh, of_row, before = self._fresh, self._fresh_of_row, len(self._fresh)
         places: list[int] = []
+        new: list[int] = []
         for key in keys:
             place = fresh.get(key)
             if place is None:
                 place = fresh[key] = len(fresh)
-                of_row.setdefault(key >> _ITEM_BITS, []).append(key)
+                of_row.setdefault(key >> _ITEM_BITS, []).append(place)
+                new.append(key)
             places.append(place)
-        short = len(fresh) - self._fresh_sums.shape[1]
-        if short > 0:
-            extra = np.zeros((len(self._clock), len(fresh)))
-            self._fresh_sums = np.concatenate([self._fresh_sums, extra], axis=1)
+        if len(fresh) > len(self._fresh_keys):
+            room = np.zeros((1 + len(self._clock), len(fresh)))
+            self._fresh_keys = np.concatenate([self._fresh_keys, room[0].astype(np.int64)])
+            self._fresh_sums = np.concatenate([self._fresh_sums, room[1:]], axis=1)
+        self._fresh_keys[before : len(fresh)] = new
         return np.array(places, np.intp)
 
     def settle(self) -> bool:
         """Puts the new cells among the others once there are enough, and says if it did."""
-        enough = len(self._fresh) >= max(_SETTLE_AT, len(self._keys) // 4)
+        enough = len(self._fresh) >= max(_ROOM, len(self._keys) // 32)
         if enough:
             self._settle()
         return enough
@@ -124,14 +133,15 @@ class CellTable:
         """Puts the new cells among the others."""
         if not self._fresh:
             return
-        keys = np.fromiter(self._fresh, np.int64, len(self._fresh))
+        keys = self._fresh_keys[: len(self._fresh)]
         order = np.argsort(keys)
         keys, sums = keys[order], self._fresh_sums[:, order]
         at = np.searchsorted(self._keys, keys)
         self._keys = np.insert(self._keys, at, keys)
         self._sums = np.insert(self._sums, at, sums, axis=1)
         self._fresh, self._fresh_of_row = {}, {}
-        self._fresh_sums = np.zeros((len(self._clock), 1024))
+        self._fresh_keys = np.zeros(_ROOM, np.int64)
+        self._fresh_sums = np.zeros((len(self._clock), _ROOM))
 
     def rows(self, rows: Sequence[int], now_ms: int) -> Cells:
         """The cells of some rows, decayed to a moment or to the newest event if later."""
@@ -142,12 +152,11 @@ class CellTable:
         first = np.cumsum(lengths) - lengths
         at = np.arange(slot.size) - np.repeat(first - starts, lengths)
         keys, sums = self._keys[at], self._sums[:, at]
-        fresh = [self._fresh_of_row.get(row, ()) for row in rows]
+        fresh = [self._fresh_of_row.get(row, _NONE) for row in rows]
         if any(fresh):
-            new = [key for found in fresh for key in found]
+            places = np.array(list(chain.from_iterable(fresh)), np.intp)
             slot = np.concatenate([slot, np.repeat(np.arange(len(rows)), list(map(len, fresh)))])
-            keys = np.concatenate([keys, np.array(new, np.int64)])
-            places = [self._fresh[key] for key in new]
+            keys = np.concatenate([keys, self._fresh_keys[places]])
             sums = np.concatenate([sums, self._fresh_sums[:, places]], axis=1)
         faded = np.maximum(sums * self._clock.faded(now_ms)[:, None], 0.0)
         return Cells(slot, keys & _ITEMS, faded)

@@ -19,8 +19,8 @@ class MemoryConfig:
       cross_weight: Factor on fast crosses.
       fast_weight: Factor on the users' fast weights.
       lesson_weight: Factor on lessons.
-      trending_prior: Pseudo-events that pull the shares at one half-life to those at the
-        next longer one.
+      trending_prior: Pseudo-events that pull the shares at the shortest half-life to those
+        at the next longer one; at longer ones they grow with its root.
       cross_prior: Pseudo-events that pull the rate of a cross to what is expected; one
         event is not a fact.
       per_day: Most successes of one actor that count for others within a day.
@@ -45,7 +45,7 @@ class MemoryConfig:
     cross_weight: float = 1.0
     fast_weight: float = 1.0
     lesson_weight: float = 1.0
-    trending_prior: float = 50.0
+    trending_prior: float = 300.0
     cross_prior: float = 2.0
     per_day: int = 100
     gate: str = "surprise"

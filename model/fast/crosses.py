@@ -11,7 +11,7 @@ from typing import Final, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from model.fast.cells import REST, CellTable, cell_key
+from model.fast.cells import REST, CellTable
 from model.fast.config import MemoryConfig
 from model.fast.trending import CROSS_HALF_LIVES, HALF_LIVES_S
 
@@ -20,6 +20,7 @@ CROSS_HALF_LIVES_S: Final = tuple(HALF_LIVES_S[which] for which in CROSS_HALF_LI
 Shares: TypeAlias = Callable[[NDArray[np.int64]], NDArray[np.floating]]
 """[half-lives, items] share of all successes that items have now, at the crosses' half-lives."""
 
+_GATE_FROM: Final = 16_384
 _SALT: Final = 0x9E3779B97F4A7C15
 
 
@@ -31,6 +32,17 @@ def liked_row(item: int) -> int:
 def context_row(slot: int) -> int:
     """The row of a moment's attribute value, by its joint number."""
     return 2 * slot + 1
+
+
+def liked_keys(sources: Sequence[int], item: int) -> list[int]:
+    """The cells of an item in the rows of those who liked these."""
+    return [source << 33 | item for source in sources]
+
+
+def context_keys(slots: Sequence[int], item: int) -> list[int]:
+    """The cells of an item in the rows of these attribute values."""
+    odd = 1 << 32 | item
+    return [slot << 33 | odd for slot in slots]
 
 
 class Found(NamedTuple):
@@ -57,6 +69,7 @@ class Crosses:
     def __init__(self, config: MemoryConfig) -> None:
         self._config = config
         self._table = CellTable(CROSS_HALF_LIVES_S)
+        self._gate_at = _GATE_FROM
 
     def __len__(self) -> int:
         """Number of crosses that are kept."""
@@ -68,10 +81,13 @@ class Crosses:
         return self._table.n_bytes
 
     def add(
-        self, cells: Sequence[tuple[int, int]], times_ms: Sequence[int], weights: Sequence[float]
+        self,
+        keys: Sequence[int],
+        timestamps_ms: NDArray[np.int64],
+        weights: NDArray[np.float64],
     ) -> None:
-        """Counts successes; `cells` are (row, item), a negative weight takes one back."""
-        self._table.add([cell_key(*cell) for cell in cells], times_ms, weights)
+        """Counts successes in cells; a negative weight takes one back."""
+        self._table.add(keys, timestamps_ms, weights)
 
     def found(
         self,
@@ -110,8 +126,11 @@ class Crosses:
           seed: Decides what the gate `random` draws.
           shares: Present shares of items.
         """
-        if self._table.settle() and self._config.gate != "all":
-            self._table.keep(lambda *cells: self._worth_keeping(cells, seed, shares))
+        self._table.settle()
+        if self._config.gate == "all" or len(self._table) < self._gate_at:
+            return
+        self._table.keep(lambda *cells: self._worth_keeping(cells, seed, shares))
+        self._gate_at = max(len(self._table) * 5 // 4, _GATE_FROM)
 
     def _worth_keeping(
         self,

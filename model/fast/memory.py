@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 
 from model.fast.actors import Actors, Limits, Pair, Success, spoken
 from model.fast.config import MemoryConfig
-from model.fast.crosses import Crosses, context_row, liked_row
+from model.fast.crosses import Crosses, context_keys, liked_keys
 from model.fast.exemplars import UserMemory, retracted_id
 from model.fast.trending import CROSS_HALF_LIVES, Trending
 from model.interactions import EventRules, Kind, LogRow, Outcome, actor_of
 
 # Chores that go over everything fall due at fixed places of the log, wherever calls are cut.
-_CHORES_EVERY: Final = 4_096
+_CHORES_EVERY: Final = 1_024
 
 
 class Items(Protocol):
@@ -130,10 +130,11 @@ class FastMemory:
             elif success is not None and row.event_id not in self._retracted:
                 actor = actor_of(row)
                 if actor is not None:
-                    counts, pairs = self._actors.take(actor, success)
-                    tally.add_pairs(pairs)
-                    if counts:
-                        tally.add(success, self._contexts(row.details, row.timestamp_ms))
+                    told = self._actors.take(actor, success)
+                    if told.counts:
+                        slots = self._contexts(row.details, row.timestamp_ms)
+                        tally.add(success, slots, told.sources)
+                        tally.add_pairs(told.changes)
         tally.hand_over(self.trending, self.crosses, len(items))
 
     def _successes(self, events: Sequence[LogRow], items: Items) -> list[Success | None]:
@@ -210,25 +211,32 @@ class _Tally:
     """What a batch of events adds to what everyone shares, in the order of the log."""
 
     successes: list[Success] = field(default_factory=list)
-    cells: list[tuple[int, int]] = field(default_factory=list)
+    keys: list[int] = field(default_factory=list)
     times: list[int] = field(default_factory=list)
     weights: list[float] = field(default_factory=list)
+    lengths: list[int] = field(default_factory=list)
 
-    def add(self, success: Success, slots: Sequence[int]) -> None:
+    def add(self, success: Success, slots: Sequence[int], sources: Sequence[int] = ()) -> None:
+        """Counts a success in the row `everyone`, the moment's rows and those of its sources."""
+        timestamp_ms, item, weight = success
         self.successes.append(success)
-        for slot in slots:
-            self._add(context_row(slot), success.item, success.timestamp_ms, success.weight)
+        self.keys += context_keys(slots, item)
+        self.keys += liked_keys(sources, item)
+        self._add(len(slots) + len(sources), timestamp_ms, weight)
 
     def add_pairs(self, pairs: Sequence[tuple[Pair, int]]) -> None:
-        for (source, target, timestamp_ms, weight), sign in pairs:
-            self._add(liked_row(source), target, timestamp_ms, sign * weight)
+        """Counts pairs as often as is said with them."""
+        for (source, target, timestamp_ms, weight), times in pairs:
+            self.keys += liked_keys([source], target)
+            self._add(1, timestamp_ms, times * weight)
 
-    def _add(self, row: int, item: int, timestamp_ms: int, weight: float) -> None:
-        self.cells.append((row, item))
+    def _add(self, n_cells: int, timestamp_ms: int, weight: float) -> None:
+        self.lengths.append(n_cells)
         self.times.append(timestamp_ms)
         self.weights.append(weight)
 
     def hand_over(self, trending: Trending, crosses: Crosses, n_items: int) -> None:
+        """Adds it all."""
         times, items, weights = zip(*self.successes, strict=True) if self.successes else ((),) * 3
         trending.add(
             np.array(items, np.int64),
@@ -236,4 +244,9 @@ class _Tally:
             np.array(weights, np.float64),
             n_items,
         )
-        crosses.add(self.cells, self.times, self.weights)
+        lengths = np.array(self.lengths, np.int64)
+        crosses.add(
+            self.keys,
+            np.repeat(np.array(self.times, np.int64), lengths),
+            np.repeat(np.array(self.weights, np.float64), lengths),
+        )

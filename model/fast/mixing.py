@@ -19,6 +19,9 @@ class Mixing:
     """Factors on log-odds.
 
     Attributes:
+      slow: On both halves of the slow model: how far it is to be trusted on days it has not
+        seen.
+      bias: On the slow model's popularity.
       trending: One for each half-life of the row `everyone`.
       liked: For each of `PLACES`, one for each half-life of fast crosses: how much
         successes that long ago say by what others did after them.
@@ -28,16 +31,20 @@ class Mixing:
       lessons: On lessons about segments.
     """
 
-    trending: tuple[float, ...] = (0.1, 0.2, 0.2, 0.1, 0.1, 0.1)
-    liked: tuple[tuple[float, ...], ...] = ((0.5, 0.5), (0.25, 0.25), (0.1, 0.1))
+    slow: float = 1.0
+    bias: float = 1.0
+    trending: tuple[float, ...] = (0.5, 0.5, 0.5, 0.5, 0.5, 0.5)
+    liked: tuple[tuple[float, ...], ...] = ((0.6, 0.5), (0.4, 0.25), (0.1, 0.2))
     context: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
-    other_context: tuple[float, ...] = (0.1, 0.05)
+    other_context: tuple[float, ...] = (0.3, 0.2)
     fast: float = 1.0
     lessons: float = 0.5
 
     def as_json(self) -> dict[str, Any]:
         """Plain JSON values from which `from_json` makes an equal one."""
         return {
+            "slow": self.slow,
+            "bias": self.bias,
             "trending": list(self.trending),
             "liked": [list(row) for row in self.liked],
             "context": {name: list(row) for name, row in self.context.items()},
@@ -55,6 +62,8 @@ class Mixing:
         """
         try:
             mixing = cls(
+                slow=float(stored["slow"]),
+                bias=float(stored["bias"]),
                 trending=_numbers(stored["trending"], len(HALF_LIVES_S)),
                 liked=tuple(_numbers(row, len(CROSS_HALF_LIVES_S)) for row in stored["liked"]),
                 context={

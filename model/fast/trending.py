@@ -37,8 +37,9 @@ class Trending:
     The shares at each half-life are shrunk to those at the next longer one, and those at
     the longest to what the slow model expects: p = (c + A·q) / (C + A), c the item's
     successes beyond the first, C all items', q the longer share and A the prior in
-    pseudo-events. One event is not a fact: it takes two actors to lift an item. How much
-    the residual of each half-life says is learned: minutes for news, weeks for films.
+    pseudo-events, which grows with the root of the half-life. One event is not a fact: it
+    takes two actors to lift an item. How much the residual of each half-life says is
+    learned: minutes for news, weeks for films.
     """
 
     def __init__(
@@ -50,11 +51,12 @@ class Trending:
         """Nothing has happened yet.
 
         Args:
-          prior: A.
+          prior: A at the shortest half-life.
           half_lives_s: Rising.
           shared: Places of the half-lives at which others want shares.
         """
-        self._prior = prior
+        longer = np.array(half_lives_s) / half_lives_s[0]
+        self._priors = (prior * np.sqrt(longer)).tolist()
         self._shared = frozenset(shared)
         self._clock = DecayClock(half_lives_s)
         self._sums = np.zeros((len(half_lives_s), 0), np.float64)
@@ -117,9 +119,10 @@ class Trending:
         for place in reversed(range(len(factors))):
             # few items have successes at a short half-life, and all others fall alike
             where, counts = self._beyond_first(place, factors[place])
-            total = float(counts.sum()) + self._prior
-            others = self._prior / total
-            ratio = (counts / (present[where] * scale) + self._prior) / total
+            prior = self._priors[place]
+            total = float(counts.sum()) + prior
+            others = prior / total
+            ratio = (counts / (present[where] * scale) + prior) / total
             levels.append(Level(where, np.log(ratio), float(np.log(others))))
             present[where] *= ratio / others
             scale *= others
