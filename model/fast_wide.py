@@ -39,7 +39,11 @@ class Active(NamedTuple):
 
 
 class FastWide:
-    """Log-odds that the fast wide half adds to every item."""
+    """Log-odds that the fast wide half adds to every item.
+
+    Attributes:
+      context_fields: Attributes of the moment.
+    """
 
     def __init__(
         self,
@@ -57,6 +61,9 @@ class FastWide:
         self._slot_factors = config.cross_weight * np.array(
             [mixing.context.get(name, mixing.other_context) for name in moments.fields()]
         ).reshape(-1, len(CROSS_HALF_LIVES_S))
+        self._fields = moments.fields()
+        self.context_fields = moments.context_fields()
+        self._unknown = moments.unknown
         self._says_nothing = moments.unknown | set(
             np.flatnonzero(~self._slot_factors.any(axis=1)).tolist()
         )
@@ -103,3 +110,34 @@ class FastWide:
         found = self.found(active, now_ms)
         added = np.bincount(found.item, found.added, len(trending))
         return np.asarray(trending + added, np.float32)
+
+    def parts(self, liked: Sequence[int], slots: Sequence[int], now_ms: int) -> FloatArray:
+        """[parts, items] what the fast wide half consists of, each before its factor.
+
+        In the order of `Mixing.as_factors`: log shares at each half-life, then crosses by
+        place and by attribute of the moment.
+        """
+        share, memory = self._catalogue.share, self._memory
+        levels, _ = memory.trending.levels(share, now_ms)
+        n_levels, n_decays = len(levels), len(CROSS_HALF_LIVES)
+        groups = len(PLACES) + len(self.context_fields)
+        found = np.zeros((n_levels + groups * n_decays, len(share)), np.float32)
+        for place in range(n_levels):
+            wanted = [float(other >= place) for other in range(n_levels)]
+            found[place] = memory.trending.row(levels, wanted, len(share))
+        recent = liked[: PLACES[-1][1]]
+        known = [slot for slot in slots if slot not in self._unknown]
+        if not recent and not known:
+            return found
+        self.trending(now_ms)
+        present, rows = self._shares, Active(recent, known).rows
+        each = memory.crosses.residuals(rows, now_ms, lambda which: present[:, which])
+        of_row = [n for n, (start, end) in enumerate(PLACES) for _ in range(start, end)]
+        of_row = of_row[: len(recent)] + [
+            len(PLACES) + self.context_fields.index(self._fields[slot]) for slot in known
+        ]
+        cell_group = np.array(of_row, np.int64)[each.slot]
+        for decay, added in enumerate(each.added):
+            at = (n_levels + cell_group * n_decays + decay, each.item)
+            np.add.at(found, at, added.astype(np.float32))
+        return found

@@ -61,3 +61,8 @@ class Moments:
             for encoder in attributes.encoders
             for _ in range(encoder.size)
         ]
+
+    def context_fields(self) -> list[str]:
+        """The attributes of a moment, the prefix left off."""
+        names = [encoder.name for encoder in self._space.query_attributes.encoders]
+        return [name.removeprefix(CONTEXT) for name in names if name.startswith(CONTEXT)]

@@ -23,8 +23,8 @@ from model.request import PARTS, Query, Recommendation
 from model.slow.bundle import load_bundle
 from model.slow.features import PADDING, QueryBatch
 from model.slow.scorer import FloatArray, Slow, SlowScorer
-from model.storage.event_log import EventLog, item_of
-from model.views import View, Views
+from model.storage.event_log import item_of
+from model.views import ReadableLog, View, Views
 
 _CHUNK: Final = 10_000
 
@@ -77,7 +77,7 @@ class Recommender:
         self,
         scorer: SlowScorer,
         version: str,
-        log: EventLog,
+        log: ReadableLog,
         rules: EventRules,
         memory: MemoryConfig,
         mixing: Mixing = Mixing(),  # noqa: B008 - frozen
@@ -104,7 +104,7 @@ class Recommender:
         cls,
         folder: Path,
         manifest: Mapping[str, Any],
-        log: EventLog,
+        log: ReadableLog,
         rules: EventRules,
         memory: MemoryConfig,
     ) -> "Recommender":
@@ -184,6 +184,35 @@ class Recommender:
             own=view.personal.weights.at(now_ms).astype(np.float32) * self._fast_factor,
             shift=self._config.lesson_weight * view.personal.chance.shift(now_ms),
             base=base.astype(np.float32, copy=False),
+        )
+
+    def seen(self, query: Query) -> NDArray[np.int64]:
+        """Numbers of the items that the one who asks has come across."""
+        return self._views.of(query).seen
+
+    @property
+    def context_fields(self) -> list[str]:
+        """The attributes of a moment that fast crosses know."""
+        return self._fast.context_fields
+
+    def parts(self, query: Query) -> FloatArray:
+        """[parts, items] what scores are mixed of, in the order of `Mixing.as_factors`."""
+        prepared, now_ms = self.prepare(query), query.now_ms
+        slow = self._scorer.score_hidden(
+            self.hidden([prepared]), self._rows(prepared), self.catalogue.vectors
+        )
+        slots = self._moments.of_request(query.context, now_ms)
+        wide = self._fast.parts(prepared.view.liked, slots, now_ms)
+        n_levels, bias = len(self._mixing.trending), self.catalogue.bias
+        own = prepared.view.personal.weights.at(now_ms).astype(np.float32)
+        return np.concatenate(
+            [
+                slow.wide + slow.deep,
+                bias + wide[:n_levels],
+                bias[None, :],
+                wide[n_levels:],
+                (self.catalogue.vectors @ own)[None, :],
+            ]
         )
 
     def scores(self, requests: Sequence[Prepared]) -> FloatArray:

@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,11 +10,31 @@ from numpy.typing import NDArray
 from model.adaptation import Adaptation, History, Person, Personal, request
 from model.catalogue import Catalogue
 from model.fast.memory import FastMemory
-from model.interactions import NO_ATTRIBUTES, Outcome, session_actor
+from model.interactions import NO_ATTRIBUTES, Attributes, LogRow, Outcome, session_actor
 from model.request import Query
 from model.slow.features import PADDING, QueryBatch
 from model.slow.scorer import FloatArray, SlowScorer
-from model.storage.event_log import EventLog
+
+
+class ReadableLog(Protocol):
+    """What recommending reads of an event log; see `model.storage.event_log.EventLog`."""
+
+    def head(self) -> int:
+        """The last position."""
+
+    def tail(
+        self, after_seq: int, *, through_seq: int | None = None, limit: int = 10_000
+    ) -> list[LogRow]:
+        """Rows after a position."""
+
+    def actor_rows(self, actor: str, through_seq: int) -> list[LogRow]:
+        """The events of one actor."""
+
+    def event(self, event_id: str) -> LogRow | None:
+        """The event of this id."""
+
+    def user(self, user_id: str) -> Attributes | None:
+        """A user's attributes."""
 
 
 class View(NamedTuple):
@@ -43,7 +63,7 @@ class Views:
         catalogue: Catalogue,
         memory: FastMemory,
         adaptation: Adaptation,
-        log: EventLog,
+        log: ReadableLog,
         *,
         cached: int,
     ) -> None:

@@ -1,8 +1,12 @@
 """How much each part of the fast memory says: the few numbers that past days teach."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
 
 from model.errors import CorruptBundleError
 from model.fast.crosses import CROSS_HALF_LIVES_S
@@ -11,7 +15,8 @@ from model.fast.trending import HALF_LIVES_S
 PLACES: Final = ((0, 1), (1, 5), (5, 10))
 """The user's last success, the four before it, and the five before those."""
 
-RECENT: Final = PLACES[-1][1]
+SHARES: Final = slice(1, 1 + len(HALF_LIVES_S))
+"""Where the shares at the half-lives stand among the parts that factors are learned for."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,7 @@ class Mixing:
 
     slow: float = 1.0
     bias: float = 1.0
-    trending: tuple[float, ...] = (0.5, 0.5, 0.5, 0.5, 0.5, 0.5)
+    trending: tuple[float, ...] = (0.2, 0.4, 0.6, 0.8, 0.9, 1.0)
     liked: tuple[tuple[float, ...], ...] = ((0.6, 0.5), (0.4, 0.25), (0.1, 0.2))
     context: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     other_context: tuple[float, ...] = (0.3, 0.2)
@@ -52,6 +57,42 @@ class Mixing:
             "fast": self.fast,
             "lessons": self.lessons,
         }
+
+    def as_factors(self, fields: Sequence[str]) -> NDArray[np.float64]:
+        """[parts] the factors as they are learned.
+
+        In this order: the slow model, the shares at each half-life, the slow model's
+        popularity, crosses by place and by attribute, the users' fast weights. The shares of
+        the row `everyone` have factors of their own, none below 0; what the residual of a
+        half-life says is what all the shares at it and below say together.
+
+        Args:
+          fields: Attributes of the moment.
+        """
+        steps = np.diff((0.0, *self.trending, self.bias))
+        context = [self.context.get(name, self.other_context) for name in fields]
+        return np.array(
+            [self.slow, *steps, *chain(*self.liked), *chain(*context), self.fast], np.float64
+        )
+
+    @classmethod
+    def from_factors(
+        cls, factors: NDArray[np.float64], fields: Sequence[str], lessons: float
+    ) -> "Mixing":
+        """What `as_factors` gave these."""
+        n_levels, n_decays = len(HALF_LIVES_S), len(CROSS_HALF_LIVES_S)
+        slow, steps, rest = factors[0], factors[1 : n_levels + 2], factors[n_levels + 2 : -1]
+        totals = np.cumsum(steps).tolist()
+        rows = [tuple(row) for row in rest.reshape(-1, n_decays).tolist()]
+        return cls(
+            slow=float(slow),
+            bias=totals[-1],
+            trending=tuple(totals[:-1]),
+            liked=tuple(rows[: len(PLACES)]),
+            context=dict(zip(fields, rows[len(PLACES) :], strict=True)),
+            fast=float(factors[-1]),
+            lessons=lessons,
+        )
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> "Mixing":
