@@ -117,7 +117,8 @@ def _chains(source: Source, stream: Stream, place: Place, arm: str, seed: int) -
     for part in parts:
         plan = tasks.chain_plan(part, stream.config, seed)
         before = f"{stream.name} log"
-        for step in (plan.first(), plan):
+        steps = (plan,) if plan.nights == "none" else (plan.first(), plan)
+        for step in steps:
             folder = place.chain(step)
             arguments = (source, place, part, seed, step.nights)
             needed[folder.name] = Task(tasks.make_versions, arguments, (before,))

@@ -51,8 +51,8 @@ def train_read(  # noqa: PLR0913 - the job's own settings, by name
     """Trains from scratch on what was read of a log, and publishes: `train` without a workspace."""
     columns, metadata, through_seq = read
     console.message(
-        f"Training on {len(columns):,} events of {len(set(columns.actor)):,} users "
-        f"and {len(set(columns.item)):,} items"
+        f"Training on {len(columns):,} events of {columns.actor.n_different():,} users "
+        f"and {columns.item.n_different():,} items"
     )
     with console.progress("Training", 1.0) as bar:
         trained = train_from_scratch(

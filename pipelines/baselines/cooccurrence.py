@@ -16,6 +16,9 @@ WINDOW: Final = 10
 """An actor's last items that count: as a history, and as partners of a new item."""
 
 _FAINT: Final = 1e-4
+_UNSEEN: Final = 1.0
+"""Worth of the pairs that an item might have had: a single pair is no certainty."""
+
 _NOTHING: Final[dict[int, float]] = {}
 
 
@@ -25,7 +28,8 @@ class _Recent(NamedTuple):
     Attributes:
       items: The items.
       weights: [items] how much each counts.
-      followers: [pairs] items that stood near one of them since the last night.
+      followers: [pairs] items that stood near one of them since the last night, and they
+        themselves.
       worths: [pairs] how much that counts.
     """
 
@@ -43,11 +47,12 @@ class SessionCooccurrence:
     half after `half_life` further successes of anybody; there is no clock in it, because
     the sessions of shops are often published without one. A candidate's score is
 
-        Σ_d near^(d−1) · pair(j_d, i) / total(j_d)^damping
+        Σ_d near^(d−1) · (pair(j_d, i) / (total(j_d) + 1) + again · [i = j_d])
 
-    over the last items j_1, j_2, … of the actor. Pairs of before the last night are one
-    sparse matrix; those since then are dictionaries, and a ticket holds what it needs of
-    them. With `live` off they wait for the night.
+    over the last items j_1, j_2, … of the actor; `again` tells how readily one comes back
+    to what one has seen. Pairs of before the last night are one sparse matrix; those since
+    then are dictionaries, and a ticket holds what it needs of them. With `live` off they
+    wait for the night.
 
     Attributes:
       trials: 1: what it was given.
@@ -61,16 +66,16 @@ class SessionCooccurrence:
         near: float,
         back: float,
         half_life: float,
-        damping: float,
+        again: float = 0.0,
         live: bool = True,
     ) -> None:
         self.trials = 1
         self.chosen: dict[str, Any] = {
-            "near": near, "back": back, "half_life": half_life, "damping": damping,
+            "near": near, "back": back, "half_life": half_life, "again": again,
         }  # fmt: skip
         n = setting.n_items
         self._near, self._back, self._half_life = near, back, half_life
-        self._damping, self._live = damping, live
+        self._again, self._live = again, live
         self._last: dict[int, tuple[int, ...]] = {}
         self._pairs = sp.csr_matrix((n, n))
         self._total = np.zeros(n)
@@ -115,17 +120,21 @@ class SessionCooccurrence:
     def ask(self, question: Question) -> Ticket:
         """The actor's last items, and what stood near them since the last night."""
         items = self._last.get(question.actor, ())
-        weights = self._near ** np.arange(len(items))
-        if self._damping:
-            totals = [self._total[item] + self._fresh_total.get(item, 0.0) for item in items]
-            weights = weights / np.maximum(totals, _FAINT) ** self._damping
+        near = self._near ** np.arange(len(items))
+        totals = [self._total[item] + self._fresh_total.get(item, 0.0) for item in items]
+        weights = near / (np.array(totals) + _UNSEEN)
         fresh = [self._fresh.get(item, _NOTHING) if self._live else _NOTHING for item in items]
         sizes = [len(each) for each in fresh]
         followers = np.fromiter(chain.from_iterable(fresh), np.int32, sum(sizes))
         worths = np.fromiter(
             chain.from_iterable(each.values() for each in fresh), np.float64, sum(sizes)
         )
-        return _Recent(items, weights, followers, worths * np.repeat(weights, sizes))
+        return _Recent(
+            items,
+            weights,
+            np.concatenate([followers, np.array(items, np.int32)]),
+            np.concatenate([worths * np.repeat(weights, sizes), self._again * near]),
+        )
 
     def answer(self, tickets: Sequence[Ticket]) -> FloatArray:
         """[tickets, n_items] scores; popularity breaks ties."""

@@ -5,6 +5,7 @@ from typing import Final
 import numpy as np
 import scipy.sparse as sp
 from scipy.linalg import lapack
+from threadpoolctl import threadpool_limits
 
 from model.errors import BadInputError
 from pipelines.baselines.histories import Popular
@@ -38,7 +39,9 @@ class Ease(Refitted):
         chosen = successes[:, self._items]
         gram = np.asfortranarray((chosen.T @ chosen).toarray(), np.float32)
         np.einsum("ii->i", gram)[:] += self._strength
-        self._weights = _weights(gram)
+        # on a busy machine the threads of this step wait for each other longer than it takes
+        with threadpool_limits(1, "blas"):
+            self._weights = _weights(gram)
 
     def score(self, histories: sp.csr_matrix) -> FloatArray:
         """[histories, n_items] sums of weights; -inf for an item that takes no part."""

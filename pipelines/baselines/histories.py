@@ -83,7 +83,7 @@ class Popular:
         A history that a model knows nothing of gives every item the same score. A service
         would then show what is popular, and so does a baseline that is to be fair.
         """
-        return (self._counts * (1e-6 / max(self._counts.max(), 1.0))).astype(np.float32)
+        return np.asarray(self._counts * (1e-6 / max(self._counts.max(), 1.0)), np.float32)
 
     def most(self, limit: int) -> NDArray[np.int64]:
         """Numbers of the items with the most recent successes, at most `limit`, rising."""

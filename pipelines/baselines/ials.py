@@ -1,5 +1,6 @@
 """iALS: matrix factorisation of who succeeded with what (Hu, Koren and Volinsky, 2008)."""
 
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -48,8 +49,7 @@ class ImplicitALS(Refitted):
         items = self._items
         base = items.T @ items + self._regularization * np.eye(self._factors, dtype=np.float32)
         left = np.tile(base, (histories.shape[0], 1, 1))
-        starts = histories.indptr
-        for row, (start, stop) in enumerate(zip(starts[:-1], starts[1:], strict=True)):
+        for row, (start, stop) in enumerate(pairwise(histories.indptr)):
             own = items[histories.indices[start:stop]]
             left[row] += (self._alpha - 1.0) * (own.T @ own)
         right = self._alpha * (histories @ items)

@@ -2,21 +2,13 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
 from model.errors import BadInputError
 from pipelines.evaluation.arm import FloatArray, Question, Setting, Ticket
 from pipelines.evaluation.stream import Events
-
-_MINUTE_S: Final = 60.0
-_HOUR_S: Final = 3_600.0
-_DAY_S: Final = 86_400.0
-HALF_LIVES_S: Final = (
-    10 * _MINUTE_S, 30 * _MINUTE_S, _HOUR_S, 3 * _HOUR_S, 12 * _HOUR_S,
-    2 * _DAY_S, 7 * _DAY_S, 30 * _DAY_S, 90 * _DAY_S,
-)  # fmt: skip
 
 
 class Popularity:

@@ -9,9 +9,10 @@ from river import optim, preprocessing, reco
 PUBLISHED: Final = {"mae": 0.7486, "rmse": 0.9479}
 """Of river's tutorial on matrix factorisation, part 1, after 100,000 ratings."""
 
-TOLERANCE: Final = 0.0005
-"""Half of the ratings share their second with another one and river's order within a second
-is not told. Any order gives a value within this distance; the order of u.data is .7489/.9481."""
+TOLERANCE: Final = 0.001
+"""Most ratings share their second with others, and river does not tell its order within a
+second. By user and movie the values are .7489/.9481; no order that was tried was farther
+than .0007 from the published ones."""
 
 
 def rating_anchor(
@@ -40,7 +41,7 @@ def rating_anchor(
 
 def _model() -> Any:
     latents = optim.initializers.Normal(mu=0.0, sigma=0.1, seed=73)
-    regressor = reco.BiasedMF(
+    regressor: Any = reco.BiasedMF(
         n_factors=10,
         bias_optimizer=optim.SGD(0.025),
         latent_optimizer=optim.SGD(0.05),

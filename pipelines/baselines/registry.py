@@ -11,8 +11,9 @@ from pipelines.evaluation.arm import Arm, Setting
 Baseline: TypeAlias = Callable[[Setting], Arm]
 
 _HALF_LIVES_S: Final = (600, 1_800, 3_600, 10_800, 43_200, 172_800, 604_800, 2_592_000, 7_776_000)
+_REFITTED: Final = Trial(recent=100_000, nights=1)
 # What is solved for the whole catalogue is tried on its most popular part.
-_EASE_TRIAL_ITEMS: Final = 3_000
+_EASE_TRIAL_ITEMS: Final = 2_000
 
 # Each imports its module when it is made: a list of names loads no library.
 
@@ -38,7 +39,7 @@ def _itemknn(setting: Setting) -> Arm:
     def make(setting: Setting, options: Options) -> Arm:
         return ItemKNN(setting, **options)
 
-    return Tuned(setting, make, _grid(neighbours=(20, 50, 100, 200, 500)))
+    return Tuned(setting, make, _grid(neighbours=(20, 50, 100, 200, 500)), _REFITTED)
 
 
 def _ease(setting: Setting) -> Arm:
@@ -50,7 +51,7 @@ def _ease(setting: Setting) -> Arm:
     def small(setting: Setting, options: Options) -> Arm:
         return Ease(setting, **options, max_items=min(_EASE_TRIAL_ITEMS, MAX_ITEMS))
 
-    return Tuned(setting, make, _grid(strength=(300.0, 30.0, 100.0, 1000.0)), tried=small)
+    return Tuned(setting, make, _grid(strength=(300.0, 30.0, 100.0, 1000.0)), _REFITTED, small)
 
 
 def _ials(setting: Setting) -> Arm:
@@ -69,7 +70,7 @@ def _incremental_mf(setting: Setting) -> Arm:
         return IncrementalMF(setting, **options)
 
     grid = _grid(rate=(0.2, 0.05), ridge=(0.001, 0.003), negatives=(16, 48))
-    return Tuned(setting, make, grid, Trial(recent=100_000))
+    return Tuned(setting, make, grid, Trial(recent=60_000))
 
 
 def _session_cooccurrence(setting: Setting) -> Arm:
@@ -78,7 +79,17 @@ def _session_cooccurrence(setting: Setting) -> Arm:
     def make(setting: Setting, options: Options) -> Arm:
         return SessionCooccurrence(setting, back=0.5, **options)
 
-    grid = _grid(near=(0.6, 0.8), half_life=(20_000.0, 100_000.0), damping=(1.0, 0.5))
+    grid = _grid(near=(0.6, 0.8), half_life=(20_000.0, 100_000.0), again=(1.0, 0.2))
+    return Tuned(setting, make, grid)
+
+
+def _popularity_mix(setting: Setting) -> Arm:
+    from pipelines.baselines.mix import PopularityMix
+
+    def make(setting: Setting, options: Options) -> Arm:
+        return PopularityMix(setting, ("referrer", "device"), **options)
+
+    grid = _grid(half_life_s=(900.0, 86_400.0, 2_592_000.0), moment=(3.0,), last=(1.0, 0.3, 3.0))
     return Tuned(setting, make, grid)
 
 
@@ -96,5 +107,6 @@ BASELINES: Final[Mapping[str, Baseline]] = MappingProxyType(
         "ials": _ials,
         "incremental-mf": _incremental_mf,
         "session-cooccurrence": _session_cooccurrence,
+        "popularity-mix": _popularity_mix,
     }
 )

@@ -8,7 +8,7 @@ from typing import Final
 
 import click
 
-from model.errors import BadInputError
+from model.errors import BadInputError, SlowwaveError
 from model.workspace import Workspace
 from pipelines.console import Console
 from pipelines.evaluation.protocols.registry import DEFAULT_DATA, PROTOCOLS, find_data
@@ -70,6 +70,11 @@ Examples:
     show_default=True,
     help="Processes at a time; they share the cores.",
 )
+@click.option(
+    "--anchor",
+    is_flag=True,
+    help="Check against river's published error of rating prediction, on ml-100k.",
+)
 @click.option("--record", is_flag=True, help=f"Write the results to {_RESULTS} too.")
 @click.option(
     "--compare",
@@ -91,6 +96,7 @@ def evaluate(  # noqa: PLR0913 - options of the command line
     tuning: bool,  # noqa: FBT001 - a flag
     audit: bool,  # noqa: FBT001 - a flag
     jobs: int,
+    anchor: bool,  # noqa: FBT001 - a flag
     record: bool,  # noqa: FBT001 - a flag
     compare: tuple[Path, Path] | None,
 ) -> None:
@@ -105,6 +111,9 @@ def evaluate(  # noqa: PLR0913 - options of the command line
         return
     if protocol is None:
         raise BadInputError(f"a protocol must be one of {', '.join(PROTOCOLS)}; got none")
+    if anchor:
+        _check_anchor(find_data("ml-100k", data, lambda: _fetch(workspace, console)), console)
+        return
     if record and (quick or tuning or audit):
         raise BadInputError("--record is for whole replays; got --quick, --tuning or --audit")
     if tuning and audit:
@@ -127,6 +136,25 @@ def evaluate(  # noqa: PLR0913 - options of the command line
         command=shlex.join(["slowwave", *sys.argv[1:]]),
     )
     console.result(run(asked, console))
+
+
+def _check_anchor(folder: Path | None, console: Console) -> None:
+    """Holds rating prediction in the replay's order against what river's authors publish."""
+    from pipelines.baselines.rating_anchor import PUBLISHED, TOLERANCE, rating_anchor
+    from pipelines.evaluation.protocols.registry import open_streams
+
+    [stream] = open_streams("ml-100k", folder, quick=False, seed=0)
+    events = stream.events
+    found = rating_anchor(events.actor, events.item, events.value)
+    console.table(
+        ("error", "here", "published"), [(name, found[name], PUBLISHED[name]) for name in PUBLISHED]
+    )
+    if any(abs(found[name] - PUBLISHED[name]) > TOLERANCE for name in PUBLISHED):
+        raise SlowwaveError(
+            f"expected river's published errors within {TOLERANCE:g}, got {found}: the order of "
+            "the events, or river, is not what it was"
+        )
+    console.result({"found": found, "published": PUBLISHED, "tolerance": TOLERANCE})
 
 
 def _fetch(workspace: Workspace, console: Console) -> Path:

@@ -19,6 +19,8 @@ from pipelines.evaluation.report.palette import stand_in
 from pipelines.evaluation.results import read_results
 from pipelines.evaluation.wording import metric_name, number, signed_bracket
 
+PAGE_NAME: Final = "compare.html"
+
 _RECORDS: Final = "records"
 
 
@@ -79,7 +81,7 @@ def compare_runs(a: Path, b: Path, out: Path | None, console: Console) -> dict[s
     Args:
       a: Folder of the first run, with `run.json` and `records/<stream>/<arm>-<seed>.npz`.
       b: Folder of the second.
-      out: The HTML file; None for no page.
+      out: Folder of the page, `compare.html`; None for the second run's.
       console: Where the table goes.
 
     Returns:
@@ -100,8 +102,9 @@ def compare_runs(a: Path, b: Path, out: Path | None, console: Console) -> dict[s
     runs = [_heading(a, found), _heading(b, found)]
     for each in found:
         _print(each, console)
-    if out is not None:
-        write_atomically(out, _html(runs, found).encode())
+    page = (out or b) / PAGE_NAME
+    write_atomically(page, _html(runs, found).encode())
+    console.message(f"Page: {page}")
     return {"a": runs[0], "b": runs[1], "streams": {each.stream: each.as_json() for each in found}}
 
 

@@ -13,8 +13,9 @@ FloatArray: TypeAlias = NDArray[np.float64]
 Value: TypeAlias = Callable[[FloatArray], FloatArray]
 """[..., columns] sums over questions to [..., values]."""
 
-# Draws that are counted at once: what fits the cache is several times as fast.
+# Draws that are counted at once, which must fit the cache, and counts that are held at once.
 _AT_ONCE: Final = 50_000
+_HELD: Final = 1_000_000
 _TAIL: Final = 0.025
 
 
@@ -128,7 +129,7 @@ def draws(cells: Cells, sums: FloatArray, value: Value, plan: Plan) -> FloatArra
     for block in range(n_blocks):
         own = sums[cells.starts[block] : cells.starts[block + 1]]
         resample = np.repeat(np.arange(plan.resamples), times[:, block])
-        for part in np.array_split(resample, max(1, len(own) * len(resample) // _AT_ONCE)):
+        for part in np.array_split(resample, max(1, len(own) * len(resample) // _HELD)):
             drawn = _weights(rng, len(part), len(own)) @ own
             if plan.over_blocks:
                 drawn = value(drawn) / n_blocks
@@ -138,8 +139,13 @@ def draws(cells: Cells, sums: FloatArray, value: Value, plan: Plan) -> FloatArra
 
 def _weights(rng: np.random.Generator, rows: int, n: int) -> FloatArray:
     """[rows, n] how often each of n is drawn in n draws with replacement."""
-    chosen = rng.integers(0, n, size=(rows, n)) + np.arange(rows)[:, None] * n
-    return np.bincount(chosen.ravel(), minlength=rows * n).reshape(rows, n).astype(np.float64)
+    weights = np.empty((rows, n))
+    step = max(1, _AT_ONCE // n)
+    for start in range(0, rows, step):
+        part = weights[start : start + step]
+        chosen = rng.integers(0, n, size=part.shape) + np.arange(len(part))[:, None] * n
+        part[:] = np.bincount(chosen.ravel(), minlength=part.size).reshape(part.shape)
+    return weights
 
 
 def _added_up(row: NDArray[np.int64], values: FloatArray, n_rows: int) -> FloatArray:

@@ -98,8 +98,18 @@ def record_results(summary: Mapping[str, Any], path: Path) -> None:
       BadInputError: If the file that is there is not of the shape.
     """
     entry = {name: summary[name] for name in (*HEADING, "arms")}
-    results = merge_json(path, summary["protocol"], entry)
-    write_atomically(path.with_suffix(".md"), results_markdown(results).encode())
+    merge_json(path, summary["protocol"], entry)
+    write_page(path)
+
+
+def write_page(path: Path) -> None:
+    """Generates the page of a results file beside it.
+
+    Raises:
+      BadInputError: If the file is not of the shape.
+    """
+    page = results_markdown(read_results(path))
+    write_atomically(path.with_suffix(".md"), page.encode())
 
 
 _INTRODUCTION: Final = """\

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from pipelines.evaluation.intervals import Means
 from pipelines.evaluation.panel import Panel
 
-N_WINDOWS: Final = 24
+MOST_WINDOWS: Final = 24
+LEAST_WINDOWS: Final = 6
+QUESTIONS_OF_WINDOW: Final = 100
 
 _COUNTS: Final = (0, 1, 2, 3, 4, 6, 11, 21, 51, 101)
 _AGES: Final = (
@@ -155,10 +157,11 @@ class Curve(NamedTuple):
     value: NDArray[np.float64]
 
 
-def learning_curve(panel: Panel, metric: str, n_windows: int = N_WINDOWS) -> Curve:
+def learning_curve(panel: Panel, metric: str) -> Curve:
     """A metric over time; questions without a number are left out of their window."""
     values = panel.values[metric]
     n = values.shape[1]
+    n_windows = min(MOST_WINDOWS, max(LEAST_WINDOWS, n // QUESTIONS_OF_WINDOW))
     edges = np.unique(np.linspace(0, n, min(n_windows, n) + 1).astype(np.int64))
     numbers = np.isfinite(values)
     total = np.add.reduceat(np.where(numbers, values, 0.0), edges[:-1], axis=1)

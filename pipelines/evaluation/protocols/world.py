@@ -23,7 +23,7 @@ from pipelines.evaluation.protocols.order import groups, nights, outcomes
 from pipelines.evaluation.stream import DAY_MS, Events, Stream
 from pipelines.simulate import LIST_LENGTH, QUICK, START_MS, Size, World, simulate
 
-METRICS: Final = ("ndcg@10", "hr@10", "coverage@10")
+METRICS: Final = ("ndcg@10", "hr@10", "regret@10", "coverage@10")
 KINDS: Final = ("click", "skip")
 
 

@@ -1,11 +1,13 @@
 """What the tables of a report say."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from pipelines.evaluation.intervals import Estimate
 from pipelines.evaluation.panel import lower_is_better
 from pipelines.evaluation.reference import ANCHORS
+from pipelines.evaluation.report.findings import Finding
 from pipelines.evaluation.slices import Slice
 from pipelines.evaluation.summary import COVERAGE, Evaluation, parent_of
 from pipelines.evaluation.wording import bracket, duration, metric_name, number, signed
@@ -30,6 +32,14 @@ def facts(evaluation: Evaluation, summary: Mapping[str, Any]) -> list[tuple[str,
         ("seeds", f"{len(summary['seeds'])}"),
         ("took", duration(summary["seconds"])),
     ]
+
+
+def sentence(finding: Finding, arms: Sequence[str]) -> dict[str, Any]:
+    """A finding, with its text cut into names of arms and what stands between them."""
+    # the longest name first: slow+fast is not slow
+    names = "|".join(re.escape(arm) for arm in sorted(arms, key=len, reverse=True))
+    parts = re.split(rf"(?<![\w+-])({names})(?![\w+-])", finding.text)
+    return {"tone": finding.tone, "topic": finding.topic, "parts": parts}
 
 
 def main_table(evaluation: Evaluation, summary: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from pipelines.evaluation.wording import signed_bracket
 _POINT: Final = 72.0
 _FONT: Final = re.compile(r"'DejaVu Sans'[^;\"]*")
 _NOISE: Final = re.compile(
-    r"<\?xml.*?\?>|<!DOCTYPE.*?>|<!--.*?-->|<metadata>.*?</metadata>|\s(?:xmlns(?::\w+)?|version)="
+    r"<\?xml.*?\?>|<!DOCTYPE.*?>|<!--.*?-->|<metadata>.*?</metadata>|<style.*?</style>|\s(?:xmlns(?::\w+)?|version)="
     r'"[^"]*"|(?<=<g) id="[^"]*"',
     re.DOTALL,
 )
@@ -129,7 +129,7 @@ def _grid(axes: Axes) -> None:
 
 
 def _short(value: float, _: object) -> str:
-    text = f"{value:.3f}".rstrip("0").rstrip(".")
+    text = f"{value:.3f}".rstrip("0").rstrip(".").replace("-", "−")
     return text.replace("0.", ".", 1) if abs(value) < 1 and "." in text else text
 
 
@@ -271,7 +271,7 @@ def _whisker(axes: Axes, place: float, colour: str, estimate: Estimate) -> None:
     inside = colour if estimate.clear else GROUND
     axes.plot(
         [estimate.mean], [place], marker="o", markersize=7, markerfacecolor=inside,
-        markeredgecolor=colour, markeredgewidth=1.6, zorder=3,
+        markeredgecolor=colour, markeredgewidth=1.6, linestyle="none", zorder=3,
     )  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """Which figures a report shows, made from a run's numbers."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -21,6 +22,8 @@ from pipelines.evaluation.summary import Evaluation, night_seconds, nights_of, p
 from pipelines.evaluation.wording import bracket, duration, metric_name, number
 
 _IN_FRONT: Final = 5
+# A mean of fewer questions says nothing and pulls the eye.
+_ENOUGH: Final = 30
 
 
 class Plate(NamedTuple):
@@ -37,7 +40,28 @@ class Plate(NamedTuple):
     note: str = ""
 
 
-class Gallery:
+def plates_of(evaluation: Evaluation) -> dict[str, Any]:
+    """All figures by their place in the report.
+
+    Where there are two lists the first has the arms in front, and the second every arm by
+    itself; it is empty where all arms are in front.
+    """
+    gallery = _Gallery(evaluation)
+    of_user = "earlier events of the user, and questions"
+    by_events = gallery.cut("new_item_events", "earlier events of the item, and questions")
+    by_age = gallery.cut("new_item_age", "age of the item, and questions")
+    cold, cold_alone = gallery.cut("actor_events", of_user)
+    return {
+        "forests": gallery.forests(),
+        "learning": gallery.learning(),
+        "cold": (cold + gallery.lead("actor_events", of_user), cold_alone),
+        "new": (by_events[0] + by_age[0], by_events[1]),
+        "reliability": gallery.reliability(),
+        "nights": gallery.nights(),
+    }
+
+
+class _Gallery:
     """The figures of one run.
 
     Attributes:
@@ -97,7 +121,7 @@ class Gallery:
 
     def cut(self, name: str, label: str) -> tuple[list[Plate], list[Plate]]:
         """A slice as lines: for the arms in front, and arm by arm; nothing without the slice."""
-        cut = next((each for each in self._run.slices if each.name == name), None)
+        cut = self._cut(name)
         if cut is None:
             return [], []
         frame = _frame(cut, label)
@@ -109,7 +133,7 @@ class Gallery:
 
     def lead(self, name: str, label: str) -> list[Plate]:
         """The subject less the reference in each part of a slice."""
-        cut = next((each for each in self._run.slices if each.name == name), None)
+        cut = self._cut(name)
         subject, reference = self._run.subject, self._run.reference
         if cut is None or subject == reference:
             return []
@@ -118,6 +142,14 @@ class Gallery:
         line = Line(subject, self._colours[subject], values, low, high)
         title = f"{metric_name(self._metric)} of {subject} less {reference}"
         return [Plate(title, lines_figure([line], _frame(cut, label), title))]
+
+    def _cut(self, name: str) -> Slice | None:
+        """A slice's parts that hold enough to be drawn; None for fewer than two."""
+        for cut in self._run.slices:
+            buckets = tuple(bucket for bucket in cut.buckets if bucket.n >= _ENOUGH)
+            if cut.name == name and len(buckets) > 1:
+                return dataclasses.replace(cut, buckets=buckets)
+        return None
 
     def _of_slice(self, cut: Slice, arm: str) -> Line:
         estimates = [bucket.means.of(arm) for bucket in cut.buckets]

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import jinja2
-from markupsafe import Markup
 
 from model.files import write_atomically
 from pipelines.evaluation.panel import lower_is_better
@@ -50,7 +49,7 @@ def write_report(records: Sequence[Record], run: RunInfo, path: Path) -> dict[st
 def html_of(evaluation: Evaluation, summary: Mapping[str, Any]) -> str:
     """The page; the same text for the same numbers."""
     # Matplotlib costs half a second, which only a report pays
-    from pipelines.evaluation.report.gallery import Gallery
+    from pipelines.evaluation.report.gallery import plates_of
 
     primary = evaluation.panel.primary
     return render(
@@ -58,10 +57,10 @@ def html_of(evaluation: Evaluation, summary: Mapping[str, Any]) -> str:
         evaluation.order,
         summary=summary,
         facts=contents.facts(evaluation, summary),
-        findings=findings_of(evaluation),
+        findings=[contents.sentence(each, evaluation.order) for each in findings_of(evaluation)],
         table=contents.main_table(evaluation, summary),
         outcome_table=contents.outcome_table(evaluation),
-        gallery=Gallery(evaluation),
+        plates=plates_of(evaluation),
         primary=metric_name(primary),
         better="lower is better" if lower_is_better(primary) else "higher is better",
         slices=[contents.slice_table(each, evaluation.order) for each in evaluation.slices],
@@ -80,7 +79,6 @@ def render(template: str, arms: Sequence[str], **values: Any) -> str:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters["named"] = lambda text: _named(text, arms)
     page = environment.get_template(template).render(
         light=arm_variables(arms, dark=False),
         dark=arm_variables(arms, dark=True),
@@ -89,17 +87,3 @@ def render(template: str, arms: Sequence[str], **values: Any) -> str:
         **values,
     )
     return _BLANK.sub("\n", page)
-
-
-def _named(text: str, arms: Sequence[str]) -> Markup:
-    """A sentence in which the names of arms have their colours."""
-    # the longest name first: slow+fast is not slow
-    names = "|".join(re.escape(arm) for arm in sorted(arms, key=len, reverse=True))
-    parts = re.split(rf"(?<![\w+-])({names})(?![\w+-])", text)
-    number = {arm: place for place, arm in enumerate(arms)}
-    return Markup("").join(
-        Markup('<strong style="color:var(--arm-{})">{}</strong>').format(number[part], part)
-        if part in number
-        else part
-        for part in parts
-    )

@@ -1,4 +1,4 @@
-"""Records of arms that never ran, with a planted quality, for tests of what comes after a replay."""
+"""Records of arms that never ran, of a planted quality: for what comes after a replay."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +22,9 @@ class Plan:
     seed: int = 0
     metrics: tuple[str, ...] = ("ndcg@10", "hr@10")
     new_items: bool = True
+
+
+PLAN = Plan()
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,7 @@ def _nights(plan, asked, quality, rng):
     ]
 
 
-def record_of(arm, quality, seed=0, plan=Plan()):
+def record_of(arm, quality, seed=0, plan=PLAN):
     rng = np.random.default_rng([plan.seed, seed, *arm.encode()])
     asked = asked_of(plan)
     top = rng.integers(0, quality.breadth, (plan.questions, 10)).astype(np.int32)
@@ -146,7 +149,7 @@ ARMS = {
 }
 
 
-def records_of(arms=None, seeds=2, plan=Plan()):
+def records_of(arms=None, seeds=2, plan=PLAN):
     arms = ARMS if arms is None else arms
     return [
         record_of(arm, quality, seed, plan)

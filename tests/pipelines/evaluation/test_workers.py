@@ -2,6 +2,9 @@ import os
 import signal
 import time
 
+import pytest
+
+from model.errors import SlowwaveError
 from pipelines.console import Console
 from pipelines.evaluation.workers import Task, run_tasks
 
@@ -59,16 +62,25 @@ def test_what_fails_takes_only_those_down_that_need_it(tmp_path):
         "free": Task(note, (tmp_path, "free")),
     }
     failed = run_tasks(tasks, 1, QUIET)
-    assert str(failed["bad"]) == "no good"
-    assert str(failed["needs bad"]) == "it needs bad, which failed"
+    assert failed["bad"] == "ValueError: no good"
+    assert failed["needs bad"] == "it needs bad, which failed"
     assert set(failed) == {"bad", "needs bad"}
     assert [path.name for path in tmp_path.iterdir()] == ["free"]
 
 
 def test_a_killed_process_is_a_failure_and_no_end_without_a_word():
-    failed = run_tasks({"dies": Task(die, ())}, 1, QUIET)
-    assert set(failed) == {"dies"}
+    tasks = {name: Task(die, ()) for name in ("dies", "dies too")}
+    assert run_tasks(tasks, 1, QUIET) == dict.fromkeys(tasks, "its process was killed")
 
 
 def test_nothing_to_do_is_done_at_once():
     assert run_tasks({}, 2, QUIET) == {}
+
+
+def test_tasks_that_wait_for_each_other_are_named_and_not_waited_for(tmp_path):
+    tasks = {
+        "a": Task(note, (tmp_path, "a"), ("b",)),
+        "b": Task(note, (tmp_path, "b"), ("a",)),
+    }
+    with pytest.raises(SlowwaveError, match="these wait for each other: a, b"):
+        run_tasks(tasks, 2, QUIET)
