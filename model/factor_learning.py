@@ -6,7 +6,7 @@ under which the choices had the highest probability.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -26,6 +26,22 @@ _DRAWN: Final = 250
 _LEAST_QUESTIONS: Final = 100
 _MOST_QUESTIONS: Final = 2_000
 _CHUNK: Final = 20_000
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What to learn from.
+
+    Attributes:
+      after_seq: Only events behind this log position are asked about; the slow model has
+        not seen them.
+      through_seq: The last log position that counts.
+      start: Factors to stay near to where little is known.
+    """
+
+    after_seq: int
+    through_seq: int
+    start: Mixing = field(default_factory=Mixing)
 
 
 @dataclass(frozen=True)
@@ -89,20 +105,20 @@ def learn_factors(
     log: EventLog,
     rules: EventRules,
     config: MemoryConfig,
-    span: tuple[int, int],
+    lesson: Lesson,
     rng: np.random.Generator,
 ) -> Learned | None:
     """The factors that past days teach, or None where they hold too few successes.
 
     Args:
-      scorer: A slow model that has not seen the events of the span.
+      scorer: A slow model that has not seen the events of the lesson.
       log: The log.
       rules: What events mean.
       config: Settings of the memory.
-      span: Log positions: after the first and through the second.
+      lesson: Which events to learn from.
       rng: Draws the questions and what choices are held against.
     """
-    questions = _questions(log, rules, span)
+    questions = _questions(log, rules, lesson)
     if len(questions) < _LEAST_QUESTIONS:
         return None
     if len(questions) > _MOST_QUESTIONS:
@@ -116,22 +132,22 @@ def learn_factors(
         return None
     parts = np.stack([part for part, _ in asked])
     offsets = np.stack([offset for _, offset in asked])
-    fields, default = recommender.context_fields, Mixing()
-    start = default.as_factors(fields)
+    fields = recommender.context_fields
+    start = lesson.start.as_factors(fields)
     factors = fit_factors(parts, offsets, start, strength=_STRENGTH)
     report = {
         "questions": len(asked),
         "nats_before": round(choice_loss(parts, offsets, start), 4),
         "nats_after": round(choice_loss(parts, offsets, factors), 4),
     }
-    return Learned(Mixing.from_factors(factors, fields, default.lessons), report)
+    return Learned(Mixing.from_factors(factors, fields, lesson.start.lessons), report)
 
 
-def _questions(log: EventLog, rules: EventRules, span: tuple[int, int]) -> list[_Question]:
-    """The successes of a span, each item of an actor once."""
+def _questions(log: EventLog, rules: EventRules, lesson: Lesson) -> list[_Question]:
+    """The successes to ask about, each item of an actor once."""
     found: list[_Question] = []
-    moment, end, met = None, span[0], set[tuple[str | None, str | None, str]]()
-    for row in _events(log, span):
+    moment, end, met = None, lesson.after_seq, set[tuple[str | None, str | None, str]]()
+    for row in _events(log, lesson):
         if row.timestamp_ms != moment:
             moment, end = row.timestamp_ms, row.seq - 1
         known = row.event_type in rules.rules and row.item_id is not None
@@ -144,8 +160,8 @@ def _questions(log: EventLog, rules: EventRules, span: tuple[int, int]) -> list[
     return found
 
 
-def _events(log: EventLog, span: tuple[int, int]) -> Iterable[LogRow]:
-    after, through = span
+def _events(log: EventLog, lesson: Lesson) -> Iterable[LogRow]:
+    after, through = lesson.after_seq, lesson.through_seq
     while rows := log.tail(after, through_seq=through, limit=_CHUNK):
         yield from (row for row in rows if row.kind == Kind.EVENT)
         after = rows[-1].seq

@@ -3,6 +3,7 @@
 Online service and offline evaluation both run this code.
 """
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -90,7 +91,9 @@ class Recommender:
         self._moments = Moments(scorer.space)
         self.memory = FastMemory(memory, rules, log.actor_rows, log.event, self._moments.known)
         self._fast = FastWide(self.memory, self.catalogue, self._moments, memory, mixing)
-        self._mixing = mixing
+        # how far the slow model is to be trusted was learned for what stands beside the memory
+        alone = not memory.moves_scores
+        self._mixing = dataclasses.replace(mixing, slow=1.0, bias=1.0) if alone else mixing
         self._fast_factor = np.float32(memory.fast_weight * mixing.fast)
         adaptation = Adaptation(scorer, self.catalogue, memory, self._moments.of_event)
         self._views = Views(

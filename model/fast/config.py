@@ -60,6 +60,11 @@ class MemoryConfig:
     clip: float = 3.0
     cached_users: int = 20_000
 
+    @property
+    def moves_scores(self) -> bool:
+        """Whether any part of the memory has a say in scores."""
+        return any((self.trending_weight, self.cross_weight, self.fast_weight))
+
     def __post_init__(self) -> None:
         require(
             self,
