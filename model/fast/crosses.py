@@ -21,6 +21,7 @@ Shares: TypeAlias = Callable[[NDArray[np.int64]], NDArray[np.floating]]
 """[half-lives, items] share of all successes that items have now, at the crosses' half-lives."""
 
 _GATE_FROM: Final = 16_384
+_CELL_BYTES: Final = 8 + 8 * len(CROSS_HALF_LIVES)
 _SALT: Final = 0x9E3779B97F4A7C15
 
 
@@ -145,19 +146,31 @@ class Crosses:
         totals = np.add.reduceat(sums, starts, axis=1)[:, row]
         # what the cell is worth: its events, each by how much less surprising it gets
         nats = sums * np.log((sums + prior) / (totals * shares(items) + prior))
-        worth = np.where(items == REST, np.inf, nats.max(axis=0))
-        kept = worth >= self._config.gate_nats
+        rest = items == REST
+        worth = np.where(rest, np.inf, nats.max(axis=0))
         by_worth = np.lexsort((-worth, rows))
         rank = np.empty(len(rows), np.int64)
         rank[by_worth] = np.arange(len(rows)) - starts[row[by_worth]]
-        kept &= rank <= self._config.crosses_per_row
-        most = self._config.cross_megabytes * 1_000_000 * len(rows) // max(self.n_bytes, 1)
-        if np.count_nonzero(kept) > most:
-            kept &= worth >= np.partition(worth[kept], -most)[-most]
+        # the rest of a row ranks first where there is one, and is no cross
+        most = self._config.crosses_per_row + np.maximum.reduceat(rest, starts)[row]
+        kept = (worth >= self._config.gate_nats) & (rank < most)
+        kept = _best(worth, kept, self._config.cross_megabytes * 1_000_000 // _CELL_BYTES)
         if self._config.gate == "random":
-            lots = _lots(rows, items, seed)
-            kept = lots >= np.partition(lots, -kept.sum())[-kept.sum()] if kept.any() else kept
+            kept = _best(_lots(rows, items, seed), ~rest, np.count_nonzero(kept & ~rest)) | rest
         return kept
+
+
+def _best(
+    worth: NDArray[np.floating] | NDArray[np.uint64], among: NDArray[np.bool_], most: int
+) -> NDArray[np.bool_]:
+    """[cells] the cells of the greatest worth among some, at most so many; first come, first."""
+    at = np.flatnonzero(among)
+    if len(at) <= most:
+        return among
+    kept = np.zeros(len(among), bool)
+    # the largest last, and of equal ones the first
+    kept[at[::-1][np.argsort(worth[at][::-1], kind="stable")][len(at) - most :]] = True
+    return kept
 
 
 def _lots(rows: NDArray[np.int64], items: NDArray[np.int64], seed: int) -> NDArray[np.uint64]:

@@ -43,7 +43,7 @@ def surprise(
       vector: [d] its own vector.
     """
     top = max(float(scores.max(initial=-np.inf)), score)
-    weights = np.exp(scores - np.float32(top))
+    weights = np.exp(scores - top)
     own = float(np.exp(score - top))
     total = float(weights.sum(dtype=np.float64)) + own
     expected = (weights @ vectors).astype(np.float64) + own * vector
