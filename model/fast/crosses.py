@@ -156,7 +156,9 @@ class Crosses:
         kept = (worth >= self._config.gate_nats) & (rank < most)
         kept = _best(worth, kept, self._config.cross_megabytes * 1_000_000 // _CELL_BYTES)
         if self._config.gate == "random":
-            kept = _best(_lots(rows, items, seed), ~rest, np.count_nonzero(kept & ~rest)) | rest
+            kept = (
+                _best(_lots(rows, items, seed), ~rest, int(np.count_nonzero(kept & ~rest))) | rest
+            )
         return kept
 
 

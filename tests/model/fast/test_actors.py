@@ -63,7 +63,7 @@ def test_late_events_end_in_what_the_right_order_says(drawn, seed):
     shuffled = list(ordered)
     seed.shuffle(shuffled)
     assert pairs(shuffled) == pairs(ordered)
-    expected = Counter()
+    expected: Counter[tuple[int, int]] = Counter()
     for place, (time, item, _) in enumerate(ordered):
         for before in ordered[max(place - WIDE.sources, 0) : place]:
             if time - before.timestamp_ms <= WIDE.span_ms:
@@ -91,14 +91,15 @@ def test_any_day_holds_no_more_than_its_share_of_what_counts(times, items):
     )
 )
 def test_following_the_tail_adds_up_to_what_was_said(drawn):
-    actors, told = Actors(LIMITS), Counter()
+    actors = Actors(LIMITS)
+    told: Counter[Pair] = Counter()
     for actor, time, item in drawn:
         counts, sources, changes = actors.take(actor, at(time, item))
         assert counts or not (sources or changes)
         told.update(Pair(source, item, time, 1.0) for source in sources)
         for pair, n in changes:
             told[pair] += n
-    expected = Counter()
+    expected: Counter[Pair] = Counter()
     for actor in "ab":
         said = [at(time, item) for who, time, item in drawn if who == actor]
         expected.update(spoken(said, LIMITS)[1])

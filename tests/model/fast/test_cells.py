@@ -1,6 +1,7 @@
 """The sparse table of decayed sums against a dictionary."""
 
 from collections import defaultdict
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -33,7 +34,7 @@ def put(table, events):
 
 def table_of(events, cuts=(), settle_at=()):
     table, borders = CellTable(HALF_LIVES_S), sorted({0, *cuts, len(events)})
-    for start, end in zip(borders, borders[1:], strict=False):
+    for start, end in pairwise(borders):
         put(table, events[start:end])
         if start in settle_at:
             table.keep(lambda rows, _items, _sums: np.ones(len(rows), bool))
@@ -50,7 +51,7 @@ def as_dict(table, rows, now_ms):
 def test_cells_hold_the_decayed_sum_of_what_fell_into_them(events, settle):
     table = table_of(events, settle_at=(0,) if settle else ())
     now = 2_000_000
-    expected = defaultdict(lambda: [0.0, 0.0])
+    expected: dict[tuple[int, int], list[float]] = defaultdict(lambda: [0.0, 0.0])
     for row, item, time, weight in events:
         for place, half_life_s in enumerate(HALF_LIVES_S):
             expected[row, item][place] += weight * 0.5 ** ((now - time) / 1000 / half_life_s)

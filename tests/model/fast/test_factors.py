@@ -21,7 +21,8 @@ def choices(n_questions=3_000, n_candidates=20, seed=0, truth=TRUE):
 
 
 def test_the_factors_behind_the_choices_are_found():
-    found = fit_factors(*choices(), np.full(3, 0.3), strength=0.01)
+    parts, offsets = choices()
+    found = fit_factors(parts, offsets, np.full(3, 0.3), strength=0.01)
     np.testing.assert_allclose(found, TRUE, atol=0.06)
 
 
