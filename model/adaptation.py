@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from model.catalogue import Catalogue
 from model.fast.config import MemoryConfig
 from model.fast.exemplars import Episode, UserMemory
-from model.fast.weights import FastWeights, Surprise, surprise
+from model.fast.weights import FastWeights, Step, Surprise, shares_of, surprise
 from model.interactions import Outcome
 from model.slow.features import PADDING, FeatureSpace, QueryBatch
 from model.slow.scorer import FloatArray, SlowScorer
@@ -225,6 +225,21 @@ class Adaptation:
             self._states.popitem(last=False)
         return state.personal
 
+    def given(
+        self, memory: UserMemory, person: Person, now_ms: int
+    ) -> list[tuple[Episode, NDArray[np.float64]]]:
+        """The newest events with [d] what each has given to the fast weights of the moment."""
+        personal = self.nobody()
+        episodes: list[Episode] = []
+        steps: list[Step] = []
+        for one in self._judged(memory, person, personal, _start(len(memory.episodes))):
+            step = self._learn(personal, one)
+            if step is not None:
+                episodes.append(one.episode)
+                steps.append(step)
+        faded = personal.weights.kept(now_ms)
+        return list(zip(episodes, shares_of(steps) * faded, strict=True))
+
     def judged(self, memory: UserMemory, person: Person) -> list[Judgement]:
         """The newest events of a user as they were met."""
         found, personal = [], self.nobody()
@@ -291,17 +306,19 @@ class Adaptation:
             score = float(deep + self._catalogue.bias[number] + wide[number] + vector @ own)
         return surprise(scores, self._vectors, score, vector)
 
-    def _learn(self, personal: Personal, judged: Judgement) -> None:
-        episode, config = judged.episode, self._config
+    def _learn(self, personal: Personal, judged: Judgement) -> Step | None:
+        episode, config, step = judged.episode, self._config, None
         if judged.surprise is not None:
             size = min(episode.weight, _LARGEST_WEIGHT)
             if episode.outcome is Outcome.FAILURE:
                 size *= -config.failure_step
             vector = self._catalogue.vectors[self._catalogue.number(episode.item_id)]
-            personal.weights.push(judged.surprise.gradient, vector, episode.timestamp_ms, size)
+            gradient = judged.surprise.gradient
+            step = personal.weights.push(gradient, vector, episode.timestamp_ms, size)
         if judged.chance is not None:
             label = float(episode.outcome is Outcome.SUCCESS)
             personal.chance.add(label, judged.chance, episode.timestamp_ms)
+        return step
 
 
 def _start(n_episodes: int) -> int:

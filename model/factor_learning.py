@@ -140,7 +140,7 @@ def learn_factors(
         "nats_before": round(choice_loss(parts, offsets, start), 4),
         "nats_after": round(choice_loss(parts, offsets, factors), 4),
     }
-    return Learned(Mixing.from_factors(factors, fields, lesson.start.lessons), report)
+    return Learned(Mixing.from_factors(factors, fields), report)
 
 
 def _questions(log: EventLog, rules: EventRules, lesson: Lesson) -> list[_Question]:

@@ -67,6 +67,9 @@ class FastWide:
         self._says_nothing = moments.unknown | set(
             np.flatnonzero(~self._slot_factors.any(axis=1)).tolist()
         )
+        self._lots = np.arange(catalogue.n_attribute_slots)
+        if config.shuffled_lessons:
+            self._lots = np.random.default_rng(0).permutation(self._lots)
         self._key: tuple[int, int] | None = None
         self._trending: FloatArray = np.zeros(0, np.float32)
         self._shares: FloatArray = np.zeros((0, 0), np.float32)
@@ -110,6 +113,18 @@ class FastWide:
         found = self.found(active, now_ms)
         added = np.bincount(found.item, found.added, len(trending))
         return np.asarray(trending + added, np.float32)
+
+    def lessons(self, segments: Sequence[int], now_ms: int) -> FloatArray | None:
+        """[items] log-odds that lessons shift outcomes by, None where none applies."""
+        applying = self._memory.lessons.of(segments, now_ms)
+        if not applying:
+            return None
+        shifts = np.zeros(len(self._lots))
+        for lesson in applying:
+            shifts[self._lots[lesson.attribute]] += lesson.shift
+        items, slots = self._catalogue.attribute_pairs()
+        added = np.bincount(items, shifts[slots], len(self._catalogue))
+        return np.asarray(added, np.float32)
 
     def parts(self, liked: Sequence[int], slots: Sequence[int], now_ms: int) -> FloatArray:
         """[parts, items] what the fast wide half consists of, each before its factor.

@@ -5,6 +5,7 @@ Online service and offline evaluation both run this code.
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -13,46 +14,23 @@ from numpy.typing import NDArray
 
 from model.adaptation import Adaptation
 from model.catalogue import Catalogue
-from model.explanation import Explainer
+from model.expectations import Expectations
+from model.explanation import Explainer, Grounds
 from model.fast.config import MemoryConfig
 from model.fast.memory import FastMemory
 from model.fast.mixing import Mixing
-from model.fast_wide import Active, FastWide
-from model.interactions import EventRules, Kind, LogRow
+from model.fast_wide import FastWide
+from model.interactions import EventRules, Kind, LogRow, actor_of
 from model.moments import Moments
+from model.prepared import Prepared, as_added, shifted, side_by_side, sources
+from model.recollection import Fate, Recollection, fate_of, recollection
 from model.request import PARTS, Query, Recommendation
 from model.slow.bundle import load_bundle
-from model.slow.features import PADDING, QueryBatch
 from model.slow.scorer import FloatArray, Slow, SlowScorer
 from model.storage.event_log import item_of
 from model.views import ReadableLog, View, Views
 
 _CHUNK: Final = 10_000
-
-
-class Prepared(NamedTuple):
-    """A request and all that its answer depends on and that time may change.
-
-    What is left to do is arithmetic on the model, so requests prepared at different
-    moments can be scored together.
-
-    Attributes:
-      view: The user's memory.
-      batch: The one request, as the slow model reads it.
-      active: The rows of fast crosses that it activates.
-      fast: [items] the fast wide part.
-      own: [d] the user's fast weights.
-      shift: How far the user's outcomes lie off the slow model's chances, in log-odds.
-      base: [items] bias and `fast`, -inf where an item may not be shown now.
-    """
-
-    view: View
-    batch: QueryBatch
-    active: Active
-    fast: FloatArray
-    own: FloatArray
-    shift: float
-    base: FloatArray
 
 
 class _Scored(NamedTuple):
@@ -89,7 +67,8 @@ class Recommender:
         self._config = memory
         self.catalogue = Catalogue(scorer)
         self._moments = Moments(scorer.space)
-        self.memory = FastMemory(memory, rules, log.actor_rows, log.event, self._moments.known)
+        reading = Expectations(scorer, self.catalogue, self._moments)
+        self.memory = FastMemory(memory, rules, log.actor_rows, log.event, reading)
         self._fast = FastWide(self.memory, self.catalogue, self._moments, memory, mixing)
         # how far the slow model is to be trusted was learned for what stands beside the memory
         alone = not memory.moves_scores
@@ -141,16 +120,23 @@ class Recommender:
         return self.as_of
 
     def _take(self, rows: list[LogRow]) -> None:
-        changes = [item_of(row) for row in rows if row.kind == Kind.ITEM]
-        if changes:
-            self.catalogue.put(changes)
-            # an item newer than the model may have a new vector, and be in any history
+        # in the log's own order, so that numbers are the same wherever calls are cut
+        for is_item, part in groupby(rows, lambda row: row.kind == Kind.ITEM):
+            same = list(part)
+            if is_item:
+                self.catalogue.put([item_of(row) for row in same])
+                # an item newer than the model may have a new vector, and be in any history
+                self._views.clear()
+            else:
+                self.catalogue.ensure(row.item_id for row in same if row.item_id is not None)
+            for row in same:
+                if row.kind == Kind.USER and row.user_id is not None:
+                    self._views.described(row.user_id)
+            self._views.changed(self.memory.add(same, self.catalogue))
+        if any(row.kind == Kind.ERASURE for row in rows):
+            # it names nobody: whoever it was is gone from the log, where memories begin
+            self.memory.drop_users()
             self._views.clear()
-        self.catalogue.ensure(row.item_id for row in rows if row.item_id is not None)
-        for row in rows:
-            if row.kind == Kind.USER and row.user_id is not None:
-                self._views.described(row.user_id)
-        self._views.changed(self.memory.add(rows, self.catalogue))
 
     def recommend(self, query: Query) -> Recommendation:
         """The best allowed items for this query, after catching up with the log.
@@ -178,6 +164,9 @@ class Recommender:
         attributes = np.concatenate([view.history.attributes, moment], axis=1)
         active = self._fast.active(view.liked, slots)
         fast = self._fast.row(active, now_ms)
+        lessons = self._fast.lessons(view.segments, now_ms) if self._config.lesson_weight else None
+        if lessons is not None:
+            fast = fast + np.float32(self._config.lesson_weight * self._mixing.lessons) * lessons
         base = np.where(self.catalogue.allowed(now_ms), self._bias() + fast, -np.inf)
         return Prepared(
             view=view,
@@ -186,8 +175,28 @@ class Recommender:
             fast=fast,
             own=view.personal.weights.at(now_ms).astype(np.float32) * self._fast_factor,
             shift=self._config.lesson_weight * view.personal.chance.shift(now_ms),
+            lessons=lessons,
             base=base.astype(np.float32, copy=False),
         )
+
+    def recollect(self, actor: str, now_ms: int) -> Recollection:
+        """What is remembered of a user or session, after catching up with the log."""
+        self.catch_up()
+        view = self._views.of(Query(user_id=actor))
+        lessons = self.memory.lessons.of(view.segments, now_ms)
+        return recollection(self._views.judged(actor), view.personal, lessons, now_ms)
+
+    def fate(self, event_id: str) -> Fate | None:
+        """What became of an event, None for an unknown one."""
+        self.catch_up()
+        row = self._log.event(event_id)
+        if row is None or row.seq > self.as_of:
+            return None
+        actor = actor_of(row)
+        judged = [] if actor is None else self._views.judged(actor)
+        met = [one for one in judged if one.episode.event_id == event_id]
+        told = self.memory.told(row, self.catalogue)
+        return fate_of(row, met[0] if met else None, told, self.catalogue, self._scorer.space)
 
     def seen(self, query: Query) -> NDArray[np.int64]:
         """Numbers of the items that the one who asks has come across."""
@@ -206,6 +215,7 @@ class Recommender:
         )
         slots = self._moments.of_request(query.context, now_ms)
         wide = self._fast.parts(prepared.view.liked, slots, now_ms)
+        lessons = self._fast.lessons(prepared.view.segments, now_ms)
         n_levels, bias = len(self._mixing.trending), self.catalogue.bias
         own = prepared.view.personal.weights.at(now_ms).astype(np.float32)
         return np.concatenate(
@@ -215,6 +225,7 @@ class Recommender:
                 bias[None, :],
                 wide[n_levels:],
                 (self.catalogue.vectors @ own)[None, :],
+                (bias * 0.0 if lessons is None else lessons)[None, :],
             ]
         )
 
@@ -242,7 +253,21 @@ class Recommender:
         """
         hidden = self.hidden(requests)
         said = self._scorer.probabilities(hidden, self.catalogue.vectors, items)
-        return None if said is None else _shifted(said, [request.shift for request in requests])
+        if said is None:
+            return None
+        shifts = np.array([[request.shift] for request in requests])
+        return shifted(said, shifts + self._lessons(requests, items))
+
+    def _lessons(
+        self, requests: Sequence[Prepared], items: NDArray[np.integer]
+    ) -> NDArray[np.float64]:
+        """[requests, k] what lessons shift the chances of these items by."""
+        found = np.zeros(items.shape)
+        for row, request, wanted in zip(found, requests, items, strict=True):
+            if request.lessons is not None:
+                known = wanted < len(request.lessons)
+                row[known] = self._config.lesson_weight * request.lessons[wanted[known]]
+        return found
 
     def hidden(self, requests: Sequence[Prepared]) -> FloatArray:
         """[requests, hidden] what the slow model's trunk makes of each request."""
@@ -253,7 +278,7 @@ class Recommender:
         """The slow score of the whole catalogue, from what the views have ready."""
         hidden = self.hidden(requests)
         rows = [self._rows(request) for request in requests]
-        table = rows[0] if len(rows) == 1 else _side_by_side(rows)
+        table = rows[0] if len(rows) == 1 else side_by_side(rows)
         slow = self._scorer.score_hidden(hidden, table, self.catalogue.vectors)
         trust = np.float32(self._mixing.slow)
         return (
@@ -289,6 +314,23 @@ class Recommender:
         best = np.flatnonzero(candidates >= worst if worst > -np.inf else candidates > -np.inf)
         return best[np.argsort(-candidates[best], kind="stable")][:n]
 
+    def _grounds(self, query: Query, prepared: Prepared) -> Grounds:
+        view, now_ms, config = prepared.view, query.now_ms, self._config
+        given = None
+        if query.explain == "full":
+            given = self._views.given(query)
+            given = [(episode, part * self._fast_factor) for episode, part in given]
+        factor = config.lesson_weight * self._mixing.lessons
+        return Grounds(
+            batch=prepared.batch,
+            trust=self._mixing.slow,
+            trending=self._fast.trending(now_ms),
+            active=prepared.active,
+            found=self._fast.found(prepared.active, now_ms),
+            lessons=as_added(self.memory.lessons.of(view.segments, now_ms), factor),
+            given=given,
+        )
+
     def _reply(self, query: Query, scored: _Scored, fallback: str | None) -> Recommendation:
         catalogue, (prepared, slow, own, scores, top) = self.catalogue, scored
         probabilities = self.probabilities([prepared], top[None, :])
@@ -301,42 +343,18 @@ class Recommender:
         }
         explained = query.explain != "none"
         zeros = [0.0] * len(top)
-        full = query.explain == "full"
         return Recommendation(
             item_ids=[catalogue.ids[number] for number in top.tolist()],
             scores=scores[top].tolist(),
             probabilities=None if probabilities is None else probabilities[0].tolist(),
-            sources=_sources(parts, top),
+            sources=sources(parts, top),
             model_version=self.version,
             memory_as_of=self.as_of,
             fallback=fallback,
             parts={name: parts[name][top].tolist() if name in parts else zeros for name in PARTS}
             if explained
             else None,
-            because=self._explainer.causes(prepared.batch, top, prepared.fast, full=full)
+            because=self._explainer.causes(self._grounds(query, prepared), top)
             if explained
             else None,
         )
-
-
-def _shifted(chances: NDArray[np.float64], shifts: Sequence[float]) -> NDArray[np.float64]:
-    """[requests, k] chances, each request's moved by its shift in log-odds."""
-    odds = chances / (1.0 - chances) * np.exp(shifts)[:, None]
-    return np.asarray(odds / (1.0 + odds))
-
-
-def _side_by_side(rows: Sequence[NDArray[np.int32]]) -> NDArray[np.int32]:
-    """[requests, widest] rows of one request each, -1 padded."""
-    table = np.full((len(rows), max(row.shape[1] for row in rows)), PADDING, np.int32)
-    for place, row in enumerate(rows):
-        table[place, : row.shape[1]] = row[0]
-    return table
-
-
-def _sources(parts: Mapping[str, FloatArray], top: NDArray[np.intp]) -> list[str]:
-    """For each item the part that lifts it most above the average item."""
-    names = list(parts)
-    # the plain sum: `mean` costs more in Python than in arithmetic at this length
-    means = [np.add.reduce(parts[name]) / len(parts[name]) for name in names]
-    lifts = np.array([parts[name][top] - mean for name, mean in zip(names, means, strict=True)])
-    return [names[which] for which in lifts.argmax(axis=0).tolist()]

@@ -7,8 +7,9 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from model.adaptation import Adaptation, History, Person, Personal, request
+from model.adaptation import Adaptation, History, Judgement, Person, Personal, request
 from model.catalogue import Catalogue
+from model.fast.exemplars import Episode
 from model.fast.memory import FastMemory
 from model.interactions import NO_ATTRIBUTES, Attributes, LogRow, Outcome, session_actor
 from model.request import Query
@@ -48,6 +49,7 @@ class View(NamedTuple):
     inputs: FloatArray
     rows: NDArray[np.int32]
     liked: list[int]
+    segments: list[int]
     personal: Personal
     seen: NDArray[np.int64]
     refused: NDArray[np.int64]
@@ -73,6 +75,7 @@ class Views:
         self._adaptation = adaptation
         self._log = log
         self._cached = cached
+        self._unknown = frozenset(scorer.space.query_attributes.offsets)
         self._views: OrderedDict[str, View] = OrderedDict()
 
     def changed(self, actors: Iterable[str]) -> None:
@@ -92,9 +95,7 @@ class Views:
 
     def of(self, query: Query) -> View:
         """The view of the one who asks."""
-        actor = query.user_id
-        if actor is None and query.session_id is not None:
-            actor = session_actor(query.session_id)
+        actor = _actor(query)
         if query.seed_items:
             return self._made(actor, query.seed_items)
         key = actor or ""
@@ -106,6 +107,18 @@ class Views:
         else:
             self._views.move_to_end(key)
         return view
+
+    def given(self, query: Query) -> list[tuple[Episode, NDArray[np.float64]]]:
+        """The newest events of the one who asks, with what each gave to the fast weights."""
+        actor = _actor(query)
+        if actor is None:
+            return []
+        memory = self._memory.user(actor)
+        return self._adaptation.given(memory, self.person(actor), query.now_ms)
+
+    def judged(self, actor: str) -> list[Judgement]:
+        """The newest events of a user as they were met."""
+        return self._adaptation.judged(self._memory.user(actor), self.person(actor))
 
     def person(self, actor: str | None) -> Person:
         """The user as the slow model knows them."""
@@ -138,6 +151,7 @@ class Views:
             inputs=self._scorer.history_inputs(history, self._catalogue.vectors),
             rows=space.wide_rows(history),
             liked=liked,
+            segments=[slot for slot in person.slots if slot not in self._unknown],
             personal=personal,
             seen=self._numbers(memory.seen() | set(seeds)),
             refused=self._numbers(memory.refused()),
@@ -146,3 +160,10 @@ class Views:
 
     def _numbers(self, items: set[str]) -> NDArray[np.int64]:
         return np.array([self._catalogue.number(item) for item in sorted(items)], np.int64)
+
+
+def _actor(query: Query) -> str | None:
+    """Under whose name the one who asks is remembered."""
+    if query.user_id is None and query.session_id is not None:
+        return session_actor(query.session_id)
+    return query.user_id

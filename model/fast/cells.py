@@ -143,8 +143,14 @@ class CellTable:
         self._fresh_keys = np.zeros(_ROOM, np.int64)
         self._fresh_sums = np.zeros((len(self._clock), _ROOM))
 
-    def rows(self, rows: Sequence[int], now_ms: int) -> Cells:
-        """The cells of some rows, decayed to a moment or to the newest event if later."""
+    def rows(self, rows: Sequence[int], now_ms: int, *, signed: bool = False) -> Cells:
+        """The cells of some rows, decayed to a moment or to the newest event if later.
+
+        Args:
+          rows: Their numbers.
+          now_ms: The moment.
+          signed: Whether a sum may be below 0; counts that were taken back may not.
+        """
         wanted = np.array(rows, np.int64)
         starts = np.searchsorted(self._keys, wanted << _ITEM_BITS)
         lengths = np.searchsorted(self._keys, (wanted + 1) << _ITEM_BITS) - starts
@@ -158,8 +164,8 @@ class CellTable:
             slot = np.concatenate([slot, np.repeat(np.arange(len(rows)), list(map(len, fresh)))])
             keys = np.concatenate([keys, self._fresh_keys[places]])
             sums = np.concatenate([sums, self._fresh_sums[:, places]], axis=1)
-        faded = np.maximum(sums * self._clock.faded(now_ms)[:, None], 0.0)
-        return Cells(slot, keys & _ITEMS, faded)
+        faded = sums * self._clock.faded(now_ms)[:, None]
+        return Cells(slot, keys & _ITEMS, faded if signed else np.maximum(faded, 0.0))
 
     def keep(self, judge: Judge) -> int:
         """Lets go of the cells that are not worth keeping; a row's total stays what it is.

@@ -37,6 +37,7 @@ class MemoryConfig:
       momentum_s: Time constant in which momentum dies.
       forgetting_s: Half-life of fast weights and lessons.
       clip: Most that fast weights may add to the score of an item of mean length.
+      shuffled_lessons: A placebo for evaluation: lessons apply to attributes drawn by lot.
       cached_users: Most users whose memory is kept worked out; others are rebuilt
         from the log when asked for.
     """
@@ -58,6 +59,7 @@ class MemoryConfig:
     momentum_s: float = 1_800.0
     forgetting_s: float = 604_800.0
     clip: float = 3.0
+    shuffled_lessons: bool = False
     cached_users: int = 20_000
 
     @property

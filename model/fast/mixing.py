@@ -62,9 +62,9 @@ class Mixing:
         """[parts] the factors as they are learned.
 
         In this order: the slow model, the shares at each half-life, the slow model's
-        popularity, crosses by place and by attribute, the users' fast weights. The shares of
-        the row `everyone` have factors of their own, none below 0; what the residual of a
-        half-life says is what all the shares at it and below say together.
+        popularity, crosses by place and by attribute, the users' fast weights, lessons. The
+        shares of the row `everyone` have factors of their own, none below 0; what the
+        residual of a half-life says is what all the shares at it and below say together.
 
         Args:
           fields: Attributes of the moment.
@@ -72,16 +72,15 @@ class Mixing:
         steps = np.diff((0.0, *self.trending, self.bias))
         context = [self.context.get(name, self.other_context) for name in fields]
         return np.array(
-            [self.slow, *steps, *chain(*self.liked), *chain(*context), self.fast], np.float64
+            [self.slow, *steps, *chain(*self.liked), *chain(*context), self.fast, self.lessons],
+            np.float64,
         )
 
     @classmethod
-    def from_factors(
-        cls, factors: NDArray[np.float64], fields: Sequence[str], lessons: float
-    ) -> "Mixing":
+    def from_factors(cls, factors: NDArray[np.float64], fields: Sequence[str]) -> "Mixing":
         """What `as_factors` gave these."""
         n_levels, n_decays = len(HALF_LIVES_S), len(CROSS_HALF_LIVES_S)
-        slow, steps, rest = factors[0], factors[1 : n_levels + 2], factors[n_levels + 2 : -1]
+        slow, steps, rest = factors[0], factors[1 : n_levels + 2], factors[n_levels + 2 : -2]
         totals = np.cumsum(steps).tolist()
         rows = [tuple(row) for row in rest.reshape(-1, n_decays).tolist()]
         return cls(
@@ -90,8 +89,8 @@ class Mixing:
             trending=tuple(totals[:-1]),
             liked=tuple(rows[: len(PLACES)]),
             context=dict(zip(fields, rows[len(PLACES) :], strict=True)),
-            fast=float(factors[-1]),
-            lessons=lessons,
+            fast=float(factors[-2]),
+            lessons=float(factors[-1]),
         )
 
     @classmethod

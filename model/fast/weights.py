@@ -5,7 +5,9 @@ The rule is that of Titans (Behrouz et al. 2025, section 3.1): S ← η·S - θ�
 count of events, and momentum dies with time and with a change of taste.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +52,22 @@ def surprise(
     return Surprise(float(np.log(total) + top - score), expected / total - vector)
 
 
+class Step(NamedTuple):
+    """What one event did to fast weights: m ← clipped·(kept·m + S), S ← carried·S + moved.
+
+    Attributes:
+      moved: [d] the event's own.
+      kept: Share of the weights that was not forgotten since the event before.
+      carried: Share of the last step that goes on.
+      clipped: What the weights were scaled by in the end.
+    """
+
+    moved: Vector
+    kept: float
+    carried: float
+    clipped: float
+
+
 class FastWeights:
     """The fast weights of one user at the moment of the last event.
 
@@ -79,15 +97,20 @@ class FastWeights:
 
     def at(self, now_ms: int) -> Vector:
         """[d] the weights at this moment; one before the last event counts as that event's."""
-        return self.value * self._kept(now_ms)
+        return self.value * self.kept(now_ms)
 
-    def _kept(self, now_ms: int) -> float:
+    def strength(self, now_ms: int) -> float:
+        """How far they can move an item of mean length at this moment, in log-odds."""
+        return float(np.linalg.norm(self.at(now_ms))) * self._length
+
+    def kept(self, now_ms: int) -> float:
+        """The share of the weights that is not forgotten by this moment."""
         age_s = max(now_ms - self.at_ms, 0) / 1000.0
         return float(np.exp2(-age_s / self._config.forgetting_s))
 
     def push(
         self, gradient: Vector, vector: NDArray[np.floating], timestamp_ms: int, size: float
-    ) -> None:
+    ) -> Step:
         """Takes one event in.
 
         Args:
@@ -95,15 +118,19 @@ class FastWeights:
           vector: [d] of its item, for the change of taste.
           timestamp_ms: When; not before the event before it.
           size: How much it counts; negative to move away from the item.
+
+        Returns:
+          What it did.
         """
-        step = self._config.step * size / self._length**2
-        self.momentum = self._carried(vector, timestamp_ms) * self.momentum - step * gradient
-        self.value = self.at(timestamp_ms) + self.momentum
-        most = self._config.clip / self._length
-        norm = float(np.linalg.norm(self.value))
-        if norm > most:
-            self.value *= most / norm
+        moved = -self._config.step * size / self._length**2 * gradient
+        kept, carried = self.kept(timestamp_ms), self._carried(vector, timestamp_ms)
+        self.momentum = carried * self.momentum + moved
+        self.value = kept * self.value + self.momentum
+        norm = float(np.linalg.norm(self.value)) * self._length
+        clipped = min(self._config.clip / norm, 1.0) if norm else 1.0
+        self.value *= clipped
         self._vector, self.at_ms = np.asarray(vector, np.float64), timestamp_ms
+        return Step(moved, kept, carried, clipped)
 
     def _carried(self, vector: NDArray[np.floating], timestamp_ms: int) -> float:
         """The share of the last step that goes on."""
@@ -114,3 +141,19 @@ class FastWeights:
         age_s = max(timestamp_ms - self.at_ms, 0) / 1000.0
         alive = float(np.exp(-age_s / self._config.momentum_s))
         return self._config.momentum * alive * max(likeness, 0.0)
+
+
+def shares_of(steps: Sequence[Step]) -> NDArray[np.float64]:
+    """[steps, d] what each event has given to the weights as they are after the last one.
+
+    The weights are the sum over the events: every step is linear in those before it.
+    """
+    if not steps:
+        return np.zeros((0, 0))
+    value = np.zeros((len(steps), len(steps[0].moved)))
+    momentum = np.zeros_like(value)
+    for place, (moved, kept, carried, clipped) in enumerate(steps):
+        momentum *= carried
+        momentum[place] += moved
+        value = clipped * (kept * value + momentum)
+    return value

@@ -30,6 +30,22 @@ class Items:
         return int(item_id[1:]) if item_id else 0
 
 
+class Reading:
+    """The details say the slot; users are of segment 0 or 1, items of attribute 0 or 1."""
+
+    def context(self, details, _timestamp_ms):
+        return [json.loads(details or "{}")["slot"]]
+
+    def segments(self, details):
+        return (int(json.loads(details or "{}")["segment"]),)
+
+    def attributes(self, item):
+        return [item % 2]
+
+    def chance(self, segment, item):
+        return 0.5 + 0.1 * segment - 0.02 * item
+
+
 class Drawn(NamedTuple):
     actor: str
     item: int
@@ -58,6 +74,11 @@ def row(seq, drawn):
     )
 
 
+def described(seq, user, segment):
+    details = json.dumps({"segment": segment})
+    return LogRow(seq, 2, None, None, user, None, None, 0, 0, None, details)
+
+
 drawn_events = st.lists(
     st.builds(
         Drawn,
@@ -83,8 +104,10 @@ def memory_of(rows, cuts=(), **config):
         EventRules(),
         actor_rows,
         lambda event_id: next((r for r in rows if r.event_id == event_id), None),
-        lambda details, _time: [json.loads(details or "{}")["slot"]],
+        Reading(),
     )
+    users = [described(seq - 2, user, seq) for seq, user in enumerate("ab")]
+    found.add(users, Items())
     borders = sorted({0, *(cut for cut in cuts if cut < len(rows)), len(rows)})
     for start, end in itertools.pairwise(borders):
         found.add(rows[start:end], Items())
@@ -102,7 +125,13 @@ def state(memory):
     crosses = np.zeros((len(ROWS), 2, N_ITEMS))
     found = memory.crosses.residuals(ROWS, now, lambda which: np.full((2, len(which)), 1e-3))
     crosses[found.slot, :, found.item] = found.added.T
-    return np.concatenate([np.ravel(everyone), *shares.values(), np.ravel(crosses)])
+    lessons = np.zeros((2, 2, 2))
+    for which, table in enumerate((memory.lessons.residuals, memory.lessons.information)):
+        slot, attribute, sums = table.rows([0, 1], now, signed=True)
+        lessons[which, slot, attribute - 1] = sums[0]
+    return np.concatenate(
+        [np.ravel(everyone), *shares.values(), np.ravel(crosses), np.ravel(lessons)]
+    )
 
 
 @given(drawn=drawn_events, cuts=st.lists(st.integers(0, 15), max_size=4))
