@@ -101,7 +101,8 @@ def test_workers_end_when_the_run_is_killed(tmp_path):
         "from pathlib import Path\n"
         "from tests.pipelines.evaluation.test_workers import *\n"
         "if __name__ == '__main__':\n"
-        f"    run_tasks({{'a': Task(write_pid_and_sleep, (Path({str(path)!r}),))}}, 1, QUIET)\n"
+        f"    task = Task({write_pid_and_sleep.__name__}, (Path({str(path)!r}),))\n"
+        "    run_tasks({'a': task}, 1, QUIET)\n"
     )
     script = tmp_path / "run.py"
     script.write_text(code)
