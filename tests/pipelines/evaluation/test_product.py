@@ -98,7 +98,7 @@ def test_a_log_that_shows_too_much_is_caught_by_the_audit(tmp_path):
     """The harness is broken on purpose: the log ends one event too late."""
     stream = random_future(STREAM, np.random.default_rng(3))
     # fast weights that one event can lead, so that an event seen early shows
-    memory = MemoryConfig(fast_weight=20.0)
+    memory = MemoryConfig(fast_weight=20.0, step=1.0)
     made = made_in(tmp_path, stream)
     honest, leaking = on(made, stream, memory), on(made, stream, memory)
     leaking.recommender._log._before += 1  # noqa: SLF001 - what is broken is inside
