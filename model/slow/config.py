@@ -63,7 +63,7 @@ class SlowConfig:
     history_dropout: float = 0.3
     hidden_dropout: float = 0.3
     id_dropout: float = 0.1
-    deep_learning_rate: float = 1e-3
+    deep_learning_rate: float = 2e-3
     deep_weight_decay: float = 1e-3
     wide_learning_rate: float = 0.2
     wide_l1: float = 1e-2
