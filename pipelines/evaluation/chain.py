@@ -30,7 +30,8 @@ from pipelines.evaluation.sealed_log import SealedLog
 from pipelines.evaluation.stream import Stream
 
 Nights: TypeAlias = Literal["none", "finetune", "retrain", "consolidate"]
-"""What happens at night: nothing, training on the new events and on old ones drawn by lot, training from scratch on all events, or the product's own night with its gates."""
+"""What happens at night: nothing, training on the new events and on old ones drawn by lot,
+training from scratch on all events, or the product's own night with its gates."""
 
 _NOTE: Final = "chain.json"
 _KEEP_ALL: Final = 1_000_000
