@@ -207,7 +207,7 @@ def models_show(workspace: Workspace, console: Console, version: str | None) -> 
 def models_rollback(workspace: Workspace, console: Console, version: str | None) -> None:
     """Serve VERSION again.
 
-    By default it is the one published before the current one. Running services follow
+    By default it is the one that served before the current one. Running services follow
     within a second or so.
     """
     from pipelines.models import rollback

@@ -3,11 +3,11 @@
 import secrets
 from typing import Any
 
+from model.acceptance import moment
 from model.storage.api_keys import KEY_BYTES, ApiKey, load_keys, new_key, save_keys
 from model.storage.locks import flocked
 from model.workspace import Workspace
 from pipelines.console import Console
-from pipelines.parsing import moment
 
 
 def create(

@@ -2,11 +2,11 @@
 
 from typing import Any
 
+from model.acceptance import moment
 from model.errors import NotFoundError
 from model.storage.registry import Registry
 from model.workspace import Workspace
 from pipelines.console import Console
-from pipelines.parsing import moment
 
 
 def show_all(workspace: Workspace, *, console: Console) -> dict[str, Any]:
@@ -71,7 +71,7 @@ def rollback(workspace: Workspace, *, version: str | None, console: Console) -> 
 
     Args:
       workspace: Whose models.
-      version: Which one; None for the one published before the current one.
+      version: Which one; None for the one that served before the current one.
       console: Where to tell it.
 
     Raises:

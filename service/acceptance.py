@@ -8,13 +8,11 @@ from typing import Any, Final
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
+from model.acceptance import check_event
 from model.errors import BadInputError
 from model.interactions import Event, EventRules
 from service.errors import explained
 from service.schemas import EventIn
-
-EARLIEST_MS: Final = 631_152_000_000  # 1990-01-01
-CLOCK_SKEW_MS: Final = 300_000
 
 _EVENTS: Final = TypeAdapter(list[EventIn])
 
@@ -70,49 +68,24 @@ def _first_faults(error: ValidationError) -> dict[int, Rejection]:
     return faults
 
 
-def _to_event(event: EventIn, rules: EventRules, now_ms: int) -> Event:
+def _to_event(sent: EventIn, rules: EventRules, now_ms: int) -> Event:
     """The event in the model's terms.
 
     Raises:
-      BadInputError: If its type is unknown, its time impossible, or something it needs missing.
+      BadInputError: If it cannot be meant.
     """
-    if event.event_type not in rules.rules:
-        raise BadInputError(rules.unknown_type(event.event_type), "unknown_event_type")
-    timestamp = now_ms if event.timestamp is None else event.timestamp
-    check_moment(timestamp, now_ms + CLOCK_SKEW_MS)
-    _check_complete(event)
-    return Event(
-        event_id=event.event_id or os.urandom(16).hex(),
-        event_type=event.event_type,
-        timestamp_ms=timestamp,
-        user_id=event.user_id,
-        item_id=event.item_id,
-        value=event.value,
-        session_id=event.session_id,
-        request_id=event.request_id,
-        shown_items=tuple(event.shown_items),
-        retracts=event.retracts,
-        properties=event.properties,
+    event = Event(
+        event_id=sent.event_id or os.urandom(16).hex(),
+        event_type=sent.event_type,
+        timestamp_ms=now_ms if sent.timestamp is None else sent.timestamp,
+        user_id=sent.user_id,
+        item_id=sent.item_id,
+        value=sent.value,
+        session_id=sent.session_id,
+        request_id=sent.request_id,
+        shown_items=tuple(sent.shown_items),
+        retracts=sent.retracts,
+        properties=sent.properties,
     )
-
-
-def check_moment(timestamp_ms: int, latest_ms: int) -> None:
-    """Refuses a moment that cannot be meant.
-
-    Raises:
-      BadInputError: If it lies before 1990 or after `latest_ms`.
-    """
-    if timestamp_ms > latest_ms:
-        raise BadInputError("timestamp lies in the future", "timestamp_in_future")
-    if timestamp_ms < EARLIEST_MS:
-        raise BadInputError("timestamp lies before 1990-01-01", "timestamp_too_old")
-
-
-def _check_complete(event: EventIn) -> None:
-    if event.user_id is None and event.session_id is None:
-        raise BadInputError("user_id or session_id is required", "missing_user_id")
-    shown = event.event_type == "impression" and event.shown_items
-    if event.item_id is None and event.retracts is None and not shown:
-        raise BadInputError("item_id is required", "missing_item_id")
-    if event.event_type == "rating" and event.value is None and event.retracts is None:
-        raise BadInputError("value is required for rating", "missing_value")
+    check_event(event, rules, now_ms)
+    return event

@@ -1,6 +1,5 @@
 """What enters and leaves over HTTP: one model per direction, every limit stated."""
 
-from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import (
@@ -15,6 +14,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from model.acceptance import MAX_ID_CHARACTERS, epoch_ms, iso_ms
 from model.catalogue import Filter, FilterValue
 from model.errors import BadInputError
 from model.interactions import AttributeValue, attribute_from_json
@@ -25,12 +25,10 @@ MAX_N: Final = 500
 _MAX_TEXT: Final = 1_000
 _MAX_CATEGORIES: Final = 100
 _LARGEST_EXACT: Final = 2**53
-# Below this a number counts seconds: as milliseconds it would lie before March 1973,
-# as seconds it reaches the year 5138.
-_SECONDS_BELOW: Final = 1e11
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
-Id = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=r"^\P{Cc}+$")]
+Id = Annotated[
+    str, StringConstraints(min_length=1, max_length=MAX_ID_CHARACTERS, pattern=r"^\P{Cc}+$")
+]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^\P{Cc}+$")]
 
 
@@ -43,27 +41,15 @@ def timestamp_ms(value: object) -> int:
     Raises:
       PydanticCustomError: For anything else; type `timestamp_naive` for a time without a zone.
     """
-    if isinstance(value, str):
-        return _from_iso(value)
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         raise PydanticCustomError("timestamp_type", "must be ISO 8601 text or an epoch number")
-    if not abs(value) < float("inf"):
-        raise PydanticCustomError("timestamp_finite", "must be a finite number")
-    return int(value * 1_000) if abs(value) < _SECONDS_BELOW else int(value)
-
-
-def _from_iso(text: str) -> int:
     try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
+        return iso_ms(value) if isinstance(value, str) else epoch_ms(value)
+    except BadInputError as error:
+        reason = str(error).removeprefix("timestamp ")
         raise PydanticCustomError(
-            "timestamp_format", "must be ISO 8601 with a zone, such as 2026-01-31T12:00:00Z"
+            error.code, "{reason}", {"reason": reason}
         ) from None
-    if moment.tzinfo is None:
-        raise PydanticCustomError(
-            "timestamp_naive", "must carry a time zone, such as 2026-01-31T12:00:00Z"
-        )
-    return (moment - _EPOCH) // timedelta(milliseconds=1)
 
 
 def attribute(value: object) -> AttributeValue:

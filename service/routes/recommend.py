@@ -9,9 +9,9 @@ from pydantic_core import to_json
 from starlette.requests import Request
 from starlette.responses import Response
 
+from model.acceptance import check_moment
 from model.errors import BadInputError
 from model.request import Recommendation
-from service.acceptance import check_moment
 from service.auth import may_read
 from service.dependencies import body_as, clock_ms, now_serving, request_id, services
 from service.direct_route import DirectRoute
