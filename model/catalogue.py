@@ -141,6 +141,12 @@ class Catalogue:
             self._visible[:n] & (self._from_ms[:n] <= now_ms) & (now_ms < self._until_ms[:n])
         )
 
+    def is_described(self, number: int) -> bool:
+        """Whether the item has an attribute that the slow model has learned from."""
+        item = self._items.get(number)
+        learned = (encoder.name for encoder in self._scorer.space.item_attributes.encoders)
+        return item is not None and any(name in (item.attributes or {}) for name in learned)
+
     def title(self, number: int) -> str:
         """The item's title where it has one, otherwise its id."""
         item = self._items.get(number)

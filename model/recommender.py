@@ -152,6 +152,10 @@ class Recommender:
                 self._views.pop(row.user_id, None)
         for actor in self.memory.add(rows, self.catalogue.number, len(self.catalogue)):
             self._views.pop(actor, None)
+        if any(row.kind == Kind.ERASURE for row in rows):
+            # it names nobody: whoever it was is gone from the log, where memories begin
+            self.memory.drop_users()
+            self._views.clear()
 
     def recommend(self, query: Query) -> Recommendation:
         """The best allowed items for this query, after catching up with the log.
@@ -189,6 +193,20 @@ class Recommender:
             row[:n_items] += request.base
             row[n_items:] = -np.inf  # came after the request was prepared
         return total
+
+    def affinity(self, item: int) -> FloatArray:
+        """[items] log-odds of success for one whose taste is this item alone, by number."""
+        catalogue = self.catalogue
+        crosses = np.zeros(len(catalogue), np.float32)
+        if item < self._scorer.space.items.size:
+            crosses = self._scorer.wide(np.array([[item]], np.int32), len(catalogue))[0]
+        match = catalogue.vectors @ catalogue.vectors[item]
+        return np.asarray(match + catalogue.bias + crosses)
+
+    def content_vectors(self, items: NDArray[np.integer]) -> FloatArray:
+        """[items, d] what the attributes alone say of items, by number; zeros for nothing."""
+        known = np.where(items < self._scorer.space.items.size, items, 0)
+        return np.asarray(self.catalogue.vectors[items] - self._scorer.id_vectors[known])
 
     def probabilities(
         self, requests: Sequence[Prepared], items: NDArray[np.integer]

@@ -40,6 +40,16 @@ class Workspace:
         return self.home / "reports"
 
     @property
+    def memory(self) -> Path:
+        """What can be made again, kept because that takes time."""
+        return self.home / "memory"
+
+    @property
+    def jobs(self) -> Path:
+        """What became of jobs that were started over HTTP."""
+        return self.home / "jobs"
+
+    @property
     def config_path(self) -> Path:
         """Configuration; every key has a default and the file may be absent."""
         return self.home / "slowwave.toml"

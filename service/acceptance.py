@@ -1,33 +1,17 @@
-"""Which events are taken: the shape was checked before, here the meaning is."""
+"""Which events are taken: their shape is checked first, then whether they can be meant."""
 
 import os
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
-from pydantic import TypeAdapter, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import TypeAdapter
 
 from model.acceptance import check_event
 from model.errors import BadInputError
 from model.interactions import Event, EventRules
-from service.errors import explained
-from service.schemas import EventIn
+from service.batches import Rejection, sifted
+from service.schemas.events import EventIn
 
 _EVENTS: Final = TypeAdapter(list[EventIn])
-
-
-@dataclass(frozen=True, slots=True)
-class Rejection:
-    """An event that was refused.
-
-    Attributes:
-      index: Its place among the events that came.
-    """
-
-    index: int
-    code: str
-    detail: str
 
 
 def accept(raw: list[Any], rules: EventRules, now_ms: int) -> tuple[list[Event], list[Rejection]]:
@@ -38,43 +22,22 @@ def accept(raw: list[Any], rules: EventRules, now_ms: int) -> tuple[list[Event],
       rules: The event types that are known.
       now_ms: The present.
     """
-    rejections = {}
-    try:
-        parsed = _EVENTS.validate_python(raw)
-        indices: Sequence[int] = range(len(raw))
-    except ValidationError as error:
-        rejections = _first_faults(error)
-        indices = [index for index in range(len(raw)) if index not in rejections]
-        parsed = _EVENTS.validate_python([raw[index] for index in indices])
+    parsed, rejections = sifted(_EVENTS, raw, whole="event")
     events = []
-    for index, event in zip(indices, parsed, strict=True):
+    for index, sent in parsed:
         try:
-            events.append(_to_event(event, rules, now_ms))
+            event = _to_event(sent, now_ms)
+            check_event(event, rules, now_ms)
         except BadInputError as fault:
             rejections[index] = Rejection(index, fault.code, str(fault))
+        else:
+            events.append(event)
     return events, [rejections[index] for index in sorted(rejections)]
 
 
-def _first_faults(error: ValidationError) -> dict[int, Rejection]:
-    faults: dict[int, Rejection] = {}
-    found: Iterable[ErrorDetails] = error.errors(
-        include_url=False, include_context=False, include_input=False
-    )
-    for each in found:
-        index = int(each["loc"][0])
-        if index not in faults:
-            each["loc"] = each["loc"][1:]
-            faults[index] = Rejection(index, *explained(each, whole="event"))
-    return faults
-
-
-def _to_event(sent: EventIn, rules: EventRules, now_ms: int) -> Event:
-    """The event in the model's terms.
-
-    Raises:
-      BadInputError: If it cannot be meant.
-    """
-    event = Event(
+def _to_event(sent: EventIn, now_ms: int) -> Event:
+    """The event in the model's terms, with the id and the time that it was sent without."""
+    return Event(
         event_id=sent.event_id or os.urandom(16).hex(),
         event_type=sent.event_type,
         timestamp_ms=now_ms if sent.timestamp is None else sent.timestamp,
@@ -87,5 +50,3 @@ def _to_event(sent: EventIn, rules: EventRules, now_ms: int) -> Event:
         retracts=sent.retracts,
         properties=sent.properties,
     )
-    check_event(event, rules, now_ms)
-    return event

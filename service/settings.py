@@ -50,6 +50,28 @@ class Settings(BaseSettings):
         description="Events that may wait for the disk; more are refused (503) until some are "
         "written.",
     )
+    max_connections: int = Field(
+        1_000, ge=1, le=100_000, description="Open connections of a process; more get 503."
+    )
+    max_wait_ms: int = Field(
+        100,
+        ge=1,
+        le=60_000,
+        description="A request that waited longer for its turn gets 503: there are too many.",
+    )
+    rate_per_s: float = Field(
+        0,
+        ge=0,
+        le=1_000_000,
+        description="Requests a second of one API key (or address, without keys) to one process; "
+        "more get 429. 0 for no limit.",
+    )
+    request_timeout_s: float = Field(
+        10, gt=0, le=3_600, description="Seconds in which a whole request must arrive (408)."
+    )
+    keep_alive_s: int = Field(
+        30, ge=1, le=3_600, description="Seconds that an idle connection is kept."
+    )
     model_poll_s: float = Field(
         1.0, gt=0, le=60, description="Seconds between looks for a newly published model."
     )

@@ -13,6 +13,7 @@ import numpy as np
 
 from model.fast.config import MemoryConfig
 from model.fast.exemplars import UserMemory, retracted_id
+from model.fast.popularity import Popularity
 from model.fast.trending import Trending
 from model.interactions import EventRules, Kind, LogRow, Outcome, actor_of
 
@@ -22,6 +23,7 @@ class FastMemory:
 
     Attributes:
       trending: What succeeds now beyond what the slow model expects.
+      popularity: What succeeds, whatever anybody expects.
       as_of: Last log position that was taken.
     """
 
@@ -41,6 +43,7 @@ class FastMemory:
           read_event: The row of an event id, for taking a retracted one back.
         """
         self.trending = Trending(config)
+        self.popularity = Popularity()
         self.as_of = 0
         self._config = config
         self._rules = rules
@@ -87,6 +90,11 @@ class FastMemory:
         times = np.array([row.timestamp_ms for row, _ in counted], np.int64)
         weights = self._rules.weights(types) * np.array([sign for _, sign in counted])
         self.trending.add(items[kept], times[kept], weights[kept], n_items)
+        self.popularity.add(items[kept], times[kept], weights[kept], n_items)
+
+    def drop_users(self) -> None:
+        """Lets go of everybody's memory; it is read from the log again when asked for."""
+        self._users.clear()
 
     def nobody(self) -> UserMemory:
         """The memory of one of whom nothing is known."""

@@ -9,7 +9,7 @@ from pydantic_core import PydanticCustomError
 from model.acceptance import CLOCK_SKEW_MS, EARLIEST_MS
 from model.interactions import EventRules
 from service.acceptance import accept
-from service.schemas import timestamp_ms
+from service.schemas.fields import timestamp_ms
 
 NOW_MS = 1_780_000_000_000
 RULES = EventRules()
