@@ -153,7 +153,12 @@ def explained(error: ErrorDetails, *, whole: str = "body") -> tuple[str, str]:
     return code, f"{where}: {error['msg']}"
 
 
-_OWN_CODES: Final = frozenset({"timestamp_naive", "timestamp_in_future", "timestamp_too_old"})
+_OWN_CODES: Final = frozenset(
+    {
+        "timestamp_naive", "timestamp_in_future", "timestamp_too_old", "invalid_timestamp",
+        "available_span", "explained_page",
+    }
+)  # fmt: skip
 
 
 def refusal(error: ValidationError) -> ApiError:

@@ -1,4 +1,7 @@
-"""`python -m service.job_process JOB HOME`: runs one job and writes down what became of it."""
+"""`python -m service.job_process JOB HOME`: runs one job and writes down what became of it.
+
+The job goes on in a process of its own session: it outlives the worker that asked for it.
+"""
 
 import json
 import os
@@ -17,9 +20,16 @@ _STATUS: Final = {0: "done", 3: "refused"}
 
 
 def main() -> None:
+    """Returns when the job has begun."""
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+    _run(Path(sys.argv[1]), sys.argv[2])
+
+
+def _run(path: Path, home: str) -> None:
     """Runs the job that the file describes, below the service in the system's favour."""
-    path, home = Path(sys.argv[1]), sys.argv[2]
-    lock_path(path).touch()
+    lock_path(path).write_text(f"{os.getpid()}\n")
     with flocked(lock_path(path), wait=True):
         job: dict[str, Any] = json.loads(path.read_bytes())
         _write(path, job | {"status": "running", "started_ms": _now_ms()})

@@ -32,7 +32,6 @@ class Jobs:
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
         self._folder = workspace.jobs
-        self._started: list[subprocess.Popen[bytes]] = []
 
     @staticmethod
     def can_train() -> bool:
@@ -63,14 +62,13 @@ class Jobs:
             self._prune()
             write_atomically(self._path(job["job_id"]), json.dumps(job).encode())
         command = [sys.executable, "-m", "service.job_process", str(self._path(job["job_id"]))]
-        process = subprocess.Popen(  # noqa: S603 (no outside text)
+        # it goes on in a process that is nobody's child, and returns when that has begun
+        subprocess.run(  # noqa: S603 (no outside text)
             [*command, str(self._workspace.home)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            start_new_session=True,
+            check=True,
         )
-        # held until they have ended, and then buried
-        self._started = [each for each in (*self._started, process) if each.poll() is None]
         return job
 
     def get(self, job_id: str, now_ms: int) -> dict[str, Any]:

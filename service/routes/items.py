@@ -95,7 +95,7 @@ async def patch_item(request: Request, item_id: PathId) -> Response:
         try:
             check_span(item.available_from_ms, item.available_until_ms)
         except PydanticCustomError as error:
-            raise BadInputError(f"available_until {error.message()}", "available_span") from None
+            raise BadInputError(error.message(), error.type) from None
         return item
 
     item, appended = await amended(request, "item", item_id, amend)

@@ -60,7 +60,7 @@ def check_span(from_ms: int | None, until_ms: int | None) -> None:
       PydanticCustomError: If it does.
     """
     if from_ms is not None and until_ms is not None and until_ms <= from_ms:
-        raise PydanticCustomError("available_span", "must lie after available_from")
+        raise PydanticCustomError("available_span", "available_until must lie after available_from")
 
 
 class ItemOfBatchIn(ItemIn):
