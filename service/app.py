@@ -29,7 +29,7 @@ from service.errors import answer_to, error_response, explained
 from service.jobs import Jobs
 from service.key_file import KeyFile
 from service.log_writer import LogWriter
-from service.logs import log_to_stderr
+from service.logs import NoteRequest, log_to_stderr
 from service.model_holder import ModelHolder
 from service.page_store import PageStore
 from service.rates import Rates
@@ -65,8 +65,12 @@ _ABOUT: Final = (
 _SWITCH_S: Final = 0.0001
 
 
-def create_app(settings: Settings) -> FastAPI:
+def create_app(settings: Settings, *, note: NoteRequest | None = None) -> FastAPI:
     """The service as an ASGI application; nothing is opened before it starts.
+
+    Args:
+      settings: How it shall be.
+      note: Where answered requests are logged; None for nowhere.
 
     Raises:
       BadInputError: If the workspace's configuration file is wrong.
@@ -115,6 +119,7 @@ def create_app(settings: Settings) -> FastAPI:
         limits=Limits(settings.max_body_bytes, settings.max_wait_ms / 1_000),
         model_version=lambda: holder.version,
         direct=_direct(own),
+        note=note,
     )
     app.openapi = _openapi(app)  # type: ignore[method-assign]
     return app
@@ -155,9 +160,9 @@ def _direct(routes: list[BaseRoute]) -> dict[tuple[str, str], DirectRoute]:
 def app_from_environment() -> FastAPI:
     """What each serving process runs: settings from the environment, logs as JSON lines."""
     settings = load_settings()
-    log_to_stderr(settings.log_level)
+    note = log_to_stderr(settings.log_level)
     sys.setswitchinterval(_SWITCH_S)
-    return create_app(settings)
+    return create_app(settings, note=note)
 
 
 async def _on_purpose(request: Request, error: Exception) -> Response:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 
 from model.interactions import Entry, EventRules
 from model.storage.event_log import Appended, EventLog
@@ -61,13 +61,13 @@ def services(request: HTTPConnection) -> Services:
     return running
 
 
-def now_serving(request: HTTPConnection) -> Serving:
+def now_serving(running: Services) -> Serving:
     """The model that answers now; good until the next `await`.
 
     Raises:
       ApiError: 503 while no model serves.
     """
-    models = services(request).models
+    models = running.models
     if models.serving is not None:
         return models.serving
     detail = "no model is published yet"
@@ -87,6 +87,22 @@ def request_id(request: HTTPConnection) -> str:
     return found
 
 
+async def body_of(request: Request) -> bytes:
+    """The request's body, which mostly is there in one piece.
+
+    Raises:
+      ClientDisconnect: If the client has gone.
+    """
+    message = await request.receive()
+    pieces = [message.get("body", b"")]
+    while message.get("more_body"):
+        message = await request.receive()
+        pieces.append(message.get("body", b""))
+    if message["type"] == "http.disconnect":
+        raise ClientDisconnect
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
 async def body_as(schema: type[_T], request: Request) -> _T:
     """The request's body, parsed and checked in one pass.
 
@@ -94,7 +110,7 @@ async def body_as(schema: type[_T], request: Request) -> _T:
       ApiError: 422 when the body is not what the schema says.
     """
     try:
-        return schema.model_validate_json(await request.body())
+        return schema.model_validate_json(await body_of(request))
     except ValidationError as error:
         raise refusal(error) from None
 

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.direct_route import DirectRoute
 from service.errors import ApiError, answer_to, error_response
+from service.logs import NoteRequest, RequestLine
 from service.schemas.fields import ENCODED_SLASH
 from service.telemetry import Metrics
 
@@ -78,6 +79,7 @@ class RequestLayer:
         limits: Limits,
         model_version: Callable[[], str | None],
         direct: Mapping[tuple[str, str], DirectRoute],
+        note: NoteRequest | None,
     ) -> None:
         """The layer around an application.
 
@@ -87,12 +89,14 @@ class RequestLayer:
           limits: What one request may take.
           model_version: The version that serves, for the header.
           direct: Routes, by method and path, that are called without further ado.
+          note: Where answered requests are logged; None for nowhere.
         """
         self._app = app
         self._metrics = metrics
         self._limits = limits
         self._model_version = model_version
         self._direct = direct
+        self._note = note
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handles one connection's worth of ASGI messages."""
@@ -156,15 +160,8 @@ class RequestLayer:
         route = getattr(scope.get("route"), "path_format", "unmatched")
         method = scope["method"] if scope["method"] in _METHODS else "other"
         self._metrics.count_request(method, route, status, seconds)
-        if logger.isEnabledFor(logging.INFO):
-            fields = {
-                "request_id": request_id,
-                "method": method,
-                "route": route,
-                "status": status,
-                "ms": round(seconds * 1_000, 3),
-            }
-            logger.info("request", extra={"fields": fields})
+        if self._note is not None:
+            self._note(RequestLine(time.time(), request_id, method, route, status, seconds))
 
 
 def _refusal(error: Exception, state: dict[str, Any]) -> Response:

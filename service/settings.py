@@ -54,7 +54,7 @@ class Settings(BaseSettings):
         1_000, ge=1, le=100_000, description="Open connections of a process; more get 503."
     )
     max_wait_ms: int = Field(
-        100,
+        250,
         ge=1,
         le=60_000,
         description="A request that waited longer for its turn gets 503: there are too many.",

@@ -16,7 +16,7 @@ from model.storage.event_log import Appended, event_of
 from service.acceptance import accept
 from service.auth import may_read, may_write
 from service.batches import Rejection, batch_in
-from service.dependencies import Services, clock_ms, services, written
+from service.dependencies import Services, body_of, clock_ms, services, written
 from service.direct_route import DirectRoute
 from service.errors import ApiError, declared
 from service.routes.bodies import takes
@@ -84,7 +84,7 @@ async def take_events(request: Request) -> Response:
     A bad event of a batch is listed under `rejected`, and its neighbours are taken; an
     event sent alone that is bad is answered with 422.
     """
-    raw, alone = batch_in(await request.body(), "events")
+    raw, alone = batch_in(await body_of(request), "events")
     running = services(request)
     now_ms = clock_ms()
     events, rejected = accept(raw, running.rules, now_ms)

@@ -25,7 +25,7 @@ async def ready(request: Request) -> ReadyOut:
     `refused` names a newly published version that could not be loaded; the version before
     it keeps serving.
     """
-    recommender = now_serving(request).recommender
+    recommender = now_serving(services(request)).recommender
     refused = services(request).models.refused
     return ReadyOut(
         status="ready",

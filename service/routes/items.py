@@ -13,7 +13,7 @@ from model.interactions import ItemChange
 from service.auth import may_read, may_write
 from service.batches import batch_in, sifted
 from service.changes import amended, batch_answer
-from service.dependencies import body_as, services, written
+from service.dependencies import body_as, body_of, services, written
 from service.errors import ApiError, declared
 from service.routes.bodies import takes
 from service.schemas.fields import PathId
@@ -128,7 +128,7 @@ async def delete_item(request: Request, item_id: PathId) -> Response:
 )
 async def put_items(request: Request) -> Response:
     """Replaces what is known of each; a bad one is listed, and its neighbours are taken."""
-    raw, alone = batch_in(await request.body(), "items")
+    raw, alone = batch_in(await body_of(request), "items")
     if alone:
         raise ApiError(422, "missing_items", "items is required")
     good, rejected = sifted(_ADAPTER, raw, whole="item")

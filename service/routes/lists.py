@@ -27,7 +27,7 @@ async def similar_items(
     request: Request, item_id: PathId, params: Annotated[SimilarParams, Query()]
 ) -> Response:
     """By what people do, by what the attributes say, or by both."""
-    recommender = now_serving(request).recommender
+    recommender = now_serving(services(request)).recommender
     if services(request).log.item(item_id) is None:
         raise NotFoundError("no such item")
     return _answer(request, similar(recommender, item_id, params.by, params.n, clock_ms()))
@@ -40,12 +40,12 @@ async def similar_items(
 )
 async def popular_items(request: Request, params: Annotated[PopularParams, Query()]) -> Response:
     """Successes by their weight, a success counting half at the age that the window names."""
-    recommender = now_serving(request).recommender
+    recommender = now_serving(services(request)).recommender
     return _answer(request, popular(recommender, params.window, params.n, clock_ms()))
 
 
 def _answer(request: Request, found: Ranked) -> Response:
-    recommender = now_serving(request).recommender
+    recommender = now_serving(services(request)).recommender
     columns = zip(found.item_ids, found.scores, strict=True)
     answer = {
         "request_id": request_id(request),

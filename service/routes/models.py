@@ -40,7 +40,7 @@ async def models(request: Request) -> ModelsOut:
 )
 async def current(request: Request) -> Response:
     """Where the version came from, what it was trained on and how it was judged."""
-    return Response(to_json(now_serving(request).manifest), media_type="application/json")
+    return Response(to_json(now_serving(services(request)).manifest), media_type="application/json")
 
 
 @router.get(

@@ -15,7 +15,7 @@ from model.errors import BadInputError, LogUnavailableError
 from model.request import Query as Asked
 from model.request import Recommendation
 from service.auth import may_read
-from service.dependencies import body_as, clock_ms, now_serving, request_id, services
+from service.dependencies import Services, body_as, clock_ms, now_serving, services
 from service.direct_route import DirectRoute
 from service.errors import ApiError, declared
 from service.model_holder import Serving
@@ -75,8 +75,7 @@ async def recommend(request: Request) -> Response:
     """Recommends for a moment. An unknown user or item is never an error."""
     started = time.perf_counter()
     asked = await body_as(RecommendIn, request)
-    services(request).metrics.stages[1].observe(time.perf_counter() - started)
-    return _answer(request, asked)
+    return _answer(request, asked, time.perf_counter() - started)
 
 
 router.add_api_route(
@@ -97,12 +96,12 @@ async def recommend_for_user(
     request: Request, user_id: PathId, params: Annotated[RecommendParams, Query()]
 ) -> Response:
     """The same as `POST /recommend` with these fields."""
-    return _answer(request, RecommendIn(user_id=user_id, **params.model_dump()))
+    return _answer(request, RecommendIn(user_id=user_id, **params.model_dump()), 0.0)
 
 
-def _answer(request: Request, asked: RecommendIn) -> Response:
+def _answer(request: Request, asked: RecommendIn, read_s: float) -> Response:
     started = time.perf_counter()
-    state = request.scope["state"]
+    running, state = services(request), request.scope["state"]
     if asked.request_id is not None:
         # One id everywhere: in the answer, the header, the log and the events that follow.
         state["request_id"] = asked.request_id
@@ -110,12 +109,12 @@ def _answer(request: Request, asked: RecommendIn) -> Response:
     try:
         if asked.timestamp is not None:
             check_moment(asked.timestamp, now_ms + _AHEAD_MS)
-        found, next_offset = _found(request, asked, now_ms)
+        found, next_offset = _found(running, state["request_id"], asked, now_ms)
     except BadInputError as error:
         raise ApiError(422, error.code, str(error)) from None
     scored = time.perf_counter()
     answer = {
-        "request_id": request_id(request),
+        "request_id": state["request_id"],
         "user_id": asked.user_id,
         "model_version": found.model_version,
         "memory_as_of": found.memory_as_of,
@@ -126,24 +125,26 @@ def _answer(request: Request, asked: RecommendIn) -> Response:
     if asked.offset is not None:
         answer["next_offset"] = next_offset
     body = to_json(answer)
-    _note(request, found)
-    stages = services(request).metrics.stages
-    stages[0].observe(started - state["arrived_s"])
-    stages[2].observe(scored - started)
-    stages[3].observe(time.perf_counter() - scored)
+    _note(running, state["request_id"], found)
+    waited_s = started - read_s - state["arrived_s"]
+    spent = (waited_s, read_s, scored - started, time.perf_counter() - scored)
+    for stage, seconds in zip(running.metrics.stages, spent, strict=True):
+        stage.observe(seconds)
     return Response(body, media_type="application/json")
 
 
-def _found(request: Request, asked: RecommendIn, now_ms: int) -> tuple[Recommendation, int | None]:
+def _found(
+    running: Services, request_id: str, asked: RecommendIn, now_ms: int
+) -> tuple[Recommendation, int | None]:
     """The list, or a page of it and where the next one begins."""
-    serving, query = now_serving(request), asked.to_query(now_ms)
+    serving, query = now_serving(running), asked.to_query(now_ms)
     if asked.offset is None:
         return _recommended(serving, query), None
-    pages, by = services(request).pages, asked.user_id or asked.session_id
-    ranked = pages.get(request_id(request), by, now_ms) if asked.offset else None
+    by = asked.user_id or asked.session_id
+    ranked = running.pages.get(request_id, by, now_ms) if asked.offset else None
     if ranked is None:
         ranked = _ranked_list(_recommended(serving, replace(query, n=MAX_N)), by)
-        pages.put(request_id(request), ranked, now_ms)
+        running.pages.put(request_id, ranked, now_ms)
     end = asked.offset + asked.n
     return _page(ranked, asked.offset, end), end if end < len(ranked.item_ids) else None
 
@@ -199,9 +200,8 @@ def _items(found: Recommendation, offset: int) -> list[dict[str, Any]]:
     return items
 
 
-def _note(request: Request, found: Recommendation) -> None:
+def _note(running: Services, request_id: str, found: Recommendation) -> None:
     """Counts the list, and remembers it for the successes that follow."""
-    running = services(request)
     running.metrics.recommendations.labels(found.fallback or "none").inc()
     running.metrics.count_items(found.sources, found.model_version)
-    running.replies.note(request_id(request), found.model_version, found.item_ids, found.sources)
+    running.replies.note(request_id, found.model_version, found.item_ids, found.sources)

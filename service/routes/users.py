@@ -14,7 +14,7 @@ from model.interactions import UserChange
 from service.auth import may_read, may_write
 from service.batches import batch_in, sifted
 from service.changes import amended, batch_answer
-from service.dependencies import body_as, clock_ms, now_serving, services, written
+from service.dependencies import body_as, body_of, clock_ms, now_serving, services, written
 from service.errors import ApiError, declared
 from service.routes.bodies import takes
 from service.schemas.fields import OUTCOME_NAMES, PathId
@@ -100,7 +100,7 @@ async def patch_user(request: Request, user_id: PathId) -> Response:
 )
 async def put_users(request: Request) -> Response:
     """Replaces the metadata of each; a bad one is listed, and its neighbours are taken."""
-    raw, alone = batch_in(await request.body(), "users")
+    raw, alone = batch_in(await body_of(request), "users")
     if alone:
         raise ApiError(422, "missing_users", "users is required")
     good, rejected = sifted(_ADAPTER, raw, whole="user")
@@ -147,7 +147,7 @@ async def erase_user(request: Request, user_id: PathId) -> ReceiptOut:
 )
 async def memory(request: Request, user_id: PathId) -> MemoryOut:
     """What the fast memory holds, newest first; empty for somebody unknown."""
-    recommender = now_serving(request).recommender
+    recommender = now_serving(services(request)).recommender
     as_of, now_ms = recommender.catch_up(), clock_ms()
     held = recommender.memory.user(user_id)
     newest = list(reversed(held.episodes))[:_MOST_EXEMPLARS]

@@ -18,6 +18,7 @@ def ask(app):
         limits=Limits(body_bytes=1_000, wait_s=1.0),
         model_version=lambda: "v0001-00000000",
         direct={},
+        note=None,
     )
 
     async def get():
