@@ -14,13 +14,14 @@ from model.interactions import Event, EventRules
 EARLIEST_MS: Final = 631_152_000_000  # 1990-01-01
 CLOCK_SKEW_MS: Final = 300_000
 MAX_ID_CHARACTERS: Final = 256
+# Where calendars begin and end: the years 1 and 9999.
+FIRST_MS: Final = -62_135_596_800_000
+LATEST_MS: Final = 253_402_300_799_999
 
 # Below this a number counts seconds: as milliseconds it would lie before March 1973,
 # as seconds it reaches the year 5138.
 _SECONDS_BELOW: Final = 1e11
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-# The end of the year 9999, where calendars end.
-_LATEST_MS: Final = 253_402_300_799_999
 _EXAMPLE: Final = "such as 2026-01-31T12:00:00Z"
 
 
@@ -36,9 +37,11 @@ def epoch_ms(number: float) -> int:
       BadInputError: If the number is not finite or no calendar has a day for it.
     """
     # false for NaN too
-    if not abs(number) <= _LATEST_MS:
-        raise BadInputError("timestamp must be a finite number of this era", "invalid_timestamp")
-    return round(number * 1_000) if abs(number) < _SECONDS_BELOW else round(number)
+    if FIRST_MS <= number <= LATEST_MS:
+        time_ms = round(number * 1_000) if abs(number) < _SECONDS_BELOW else round(number)
+        if FIRST_MS <= time_ms:
+            return time_ms
+    raise BadInputError("timestamp must be a finite number of this era", "invalid_timestamp")
 
 
 def iso_ms(text: str) -> int:

@@ -4,6 +4,7 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from http import HTTPStatus
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -15,7 +16,7 @@ from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Route
 
 from model.errors import SlowwaveError
 from model.interactions import EventRules
@@ -121,7 +122,7 @@ def create_app(settings: Settings, *, note: NoteRequest | None = None) -> FastAP
         direct=_direct(own),
         note=note,
     )
-    app.openapi = _openapi(app)  # type: ignore[method-assign]
+    app.openapi = _openapi(app, keys=settings.auth == "on")  # type: ignore[method-assign]
     return app
 
 
@@ -169,7 +170,17 @@ async def _on_purpose(request: Request, error: Exception) -> Response:
     answer = answer_to(error, request_id(request))
     if answer is None:
         raise error
+    if answer.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        # the router knows the first route of a path alone
+        answer.headers["Allow"] = ", ".join(sorted(_methods(request)))
     return answer
+
+
+def _methods(request: Request) -> set[str]:
+    """What may be done with the path of a request."""
+    routes = [each for each in request.app.routes if isinstance(each, Route)]
+    met = [each for each in routes if each.path_regex.match(request.scope["path"])]
+    return {method for route in met for method in route.methods or ()}
 
 
 async def _invalid(request: Request, error: RequestValidationError) -> Response:
@@ -185,8 +196,13 @@ BODIES: Final[tuple[type[BaseModel], ...]] = (
 )  # fmt: skip
 
 
-def _openapi(app: FastAPI) -> Callable[[], dict[str, Any]]:
-    """The schema, with the models of bodies that routes read by themselves."""
+def _openapi(app: FastAPI, *, keys: bool) -> Callable[[], dict[str, Any]]:
+    """The schema, with the models of bodies that routes read by themselves.
+
+    Args:
+      app: What it describes.
+      keys: Whether calls need an API key here.
+    """
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -201,7 +217,18 @@ def _openapi(app: FastAPI) -> Callable[[], dict[str, Any]]:
                 ref_template="#/components/schemas/{model}",
             )
             schema["components"]["schemas"].update(bodies["$defs"])
+            if not keys:
+                _without_keys(schema)
             app.openapi_schema = schema
         return app.openapi_schema
 
     return openapi
+
+
+def _without_keys(schema: dict[str, Any]) -> None:
+    del schema["components"]["securitySchemes"]
+    for methods in schema["paths"].values():
+        for operation in methods.values():
+            operation.pop("security", None)
+            for status in ("401", "403"):
+                operation["responses"].pop(status, None)

@@ -1,7 +1,7 @@
 """The values that clients send, each with its limits."""
 
 from collections.abc import Mapping
-from typing import Annotated, Final, Literal, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from fastapi import Path
 from pydantic import (
@@ -15,7 +15,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from model.acceptance import MAX_ID_CHARACTERS, epoch_ms, iso_ms
+from model.acceptance import FIRST_MS, LATEST_MS, MAX_ID_CHARACTERS, epoch_ms, iso_ms
 from model.catalogue import FilterValue
 from model.errors import BadInputError
 from model.interactions import AttributeValue, Outcome, attribute_from_json
@@ -24,19 +24,22 @@ MAX_BATCH: Final = 1_000
 MAX_N: Final = 500
 _MAX_TEXT: Final = 1_000
 _MAX_CATEGORIES: Final = 100
+_MAX_NAME: Final = 64
+_MOST_ATTRIBUTES: Final = 50
 _LARGEST_EXACT: Final = 2**53
 ENCODED_SLASH: Final = "\x1f"
 """Stands in a path for an encoded slash, which belongs to an id; no id can hold it."""
 
-Id = Annotated[
-    str, StringConstraints(min_length=1, max_length=MAX_ID_CHARACTERS, pattern=r"^\P{Cc}+$")
-]
+# No control characters; spelt so that every dialect of patterns reads it alike.
+_PLAIN: Final = r"^[^\x00-\x1f\x7f-\x9f]+$"
+
+Id = Annotated[str, StringConstraints(min_length=1, max_length=MAX_ID_CHARACTERS, pattern=_PLAIN)]
 PathId = Annotated[
     Id,
     BeforeValidator(lambda text: text.replace(ENCODED_SLASH, "/")),
     Path(description="Slashes in it must be encoded."),
 ]
-Name = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^\P{Cc}+$")]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=_MAX_NAME, pattern=_PLAIN)]
 
 
 def timestamp_ms(value: object) -> int:
@@ -111,36 +114,53 @@ Timestamp = Annotated[
     PlainValidator(timestamp_ms),
     WithJsonSchema(
         {
-            "anyOf": [{"type": "string", "format": "date-time"}, {"type": "number"}],
+            "anyOf": [
+                {"type": "string", "format": "date-time"},
+                {"type": "number", "minimum": FIRST_MS, "maximum": LATEST_MS},
+            ],
             "description": "ISO 8601 with zone, or epoch seconds or milliseconds.",
         }
     ),
 ]
-AttributeIn = Annotated[
-    AttributeValue,
-    PlainValidator(attribute),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                *_SCALARS,
-                {"type": "array", "items": _CATEGORIES, "maxItems": _MAX_CATEGORIES},
-            ]
-        }
-    ),
+_ATTRIBUTE: Final = [
+    *_SCALARS,
+    {"type": "array", "items": _CATEGORIES, "maxItems": _MAX_CATEGORIES},
 ]
+AttributeIn = Annotated[
+    AttributeValue, PlainValidator(attribute), WithJsonSchema({"anyOf": _ATTRIBUTE})
+]
+_FILTER_LIST: Final = {
+    "type": "array",
+    "items": {"anyOf": _SCALARS},
+    "maxItems": _MAX_CATEGORIES,
+}
 FilterValueIn = Annotated[
     FilterValue | tuple[FilterValue, ...],
     PlainValidator(filter_value),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                *_SCALARS,
-                {"type": "array", "items": {"anyOf": _SCALARS}, "maxItems": _MAX_CATEGORIES},
-            ]
-        }
-    ),
+    WithJsonSchema({"anyOf": [*_SCALARS, _FILTER_LIST]}),
 ]
-AttributesIn = Annotated[dict[Name, AttributeIn], Field(max_length=50)]
+
+
+def _named(values: list[dict[str, Any]]) -> WithJsonSchema:
+    """The schema of values by name: pydantic's own states no limit for what has a bad name."""
+    return WithJsonSchema(
+        {
+            "type": "object",
+            "propertyNames": {"minLength": 1, "maxLength": _MAX_NAME, "pattern": _PLAIN},
+            "additionalProperties": {"anyOf": values},
+            "maxProperties": _MOST_ATTRIBUTES,
+        }
+    )
+
+
+AttributesIn = Annotated[
+    dict[Name, AttributeIn], Field(max_length=_MOST_ATTRIBUTES), _named(_ATTRIBUTE)
+]
+PatchIn = Annotated[
+    dict[Name, AttributeIn | None],
+    Field(max_length=_MOST_ATTRIBUTES),
+    _named([*_ATTRIBUTE, {"type": "null"}]),
+]
 
 
 OutcomeName: TypeAlias = Literal["success", "failure", "neutral"]

@@ -9,12 +9,11 @@ from pydantic_core import PydanticCustomError
 from model.interactions import Attributes, ItemChange, UserChange
 from service.schemas.fields import (
     MAX_BATCH,
-    AttributeIn,
     AttributesIn,
     Id,
     In,
-    Name,
     OutcomeName,
+    PatchIn,
     Timestamp,
 )
 
@@ -73,9 +72,6 @@ class ItemsIn(In):
     """Many items in one call; a bad one does not reject its neighbours."""
 
     items: list[ItemOfBatchIn] = Field(min_length=1, max_length=MAX_BATCH)
-
-
-PatchIn = Annotated[dict[Name, AttributeIn | None], Field(max_length=50)]
 
 
 class ItemPatchIn(In):

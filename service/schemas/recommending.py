@@ -13,6 +13,14 @@ from service.schemas.fields import MAX_N, AttributesIn, FilterValueIn, Id, In, N
 class FilterIn(In):
     """A condition on an item attribute; `in` takes a list, the others one value."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "if": {"properties": {"op": {"const": "in"}}},
+            "then": {"properties": {"value": {"type": "array"}}},
+            "else": {"properties": {"value": {"type": ["string", "number", "boolean"]}}},
+        }
+    )
+
     field: Name
     op: Literal["eq", "ne", "in", "gte", "lte"]
     value: FilterValueIn

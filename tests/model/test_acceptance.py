@@ -22,7 +22,9 @@ def test_the_last_millisecond_of_the_calendar_is_a_moment_and_the_next_is_not():
     assert moment(last) == "9999-12-31 23:59:59 UTC"
     assert iso_ms("9999-12-31T23:59:59.999Z") == last
     assert refusal(epoch_ms, last + 1) == "invalid_timestamp"
-    assert refusal(epoch_ms, 10**400) == "invalid_timestamp"
+    for number in (10**400, -(10**13) * 7, -(10**10) * 9.9, float("nan"), float("-inf")):
+        assert refusal(epoch_ms, number) == "invalid_timestamp"
+    assert moment(epoch_ms(-62_135_596_800_000)).startswith("1-01-01")
 
 
 def test_an_event_lies_between_1990_and_five_minutes_from_now():
