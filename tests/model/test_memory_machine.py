@@ -99,5 +99,7 @@ class MemoryMachine(RuleBasedStateMachine):
 
 TestMemoryMachine = MemoryMachine.TestCase
 TestMemoryMachine.settings = settings(
-    max_examples=settings.default.max_examples // 5, stateful_step_count=15, deadline=None
+    max_examples=(settings.default or settings()).max_examples // 5,
+    stateful_step_count=15,
+    deadline=None,
 )
