@@ -93,6 +93,7 @@ def test_no_request_of_a_stranger_gets_through(label, guarded):
         given = {} if key is None else {"X-API-Key": key}
         answer = case.call(base_url=url, headers=given, timeout=30)
         case.validate_response(answer, checks=checks(ALWAYS))
-        assert answer.status_code == 401
+        # an id such as `..` makes another path of it, which leads nowhere
+        assert answer.status_code in {401, 404}
 
     ask()
