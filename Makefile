@@ -9,7 +9,7 @@ SOURCES := service model pipelines tests
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check test-fast test-slow fuzz bench image clean
+.PHONY: help install demo test check test-fast test-slow fuzz bench evaluate image clean
 
 help:  ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -22,7 +22,7 @@ $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Slowwave needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1). Name another one: make install PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) cannot make virtual environments. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
 	@$(BIN)/python -c 'import pip' 2>/dev/null || $(PYTHON) -m venv --clear $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,evaluate,dev]'
 	@touch $@
 
 demo: $(READY)  ## Fetch MovieLens-100K, train, serve, recommend (ARGS="--no-serve" ends there)
@@ -55,6 +55,9 @@ fuzz: $(READY)  ## Long runs of the property tests
 
 bench: $(READY)  ## Speed and size, as ratios against their baselines in one run
 	$(BIN)/slowwave bench $(ARGS)
+
+evaluate: $(READY)  ## Replay MovieLens-100K against baselines (ARGS="globo --data DIR")
+	$(BIN)/slowwave evaluate $(or $(ARGS),ml-100k)
 
 image: Dockerfile  ## Build the images slowwave:serve and slowwave:train
 	$(CONTAINER) build --target serve -t slowwave:serve .

@@ -49,6 +49,8 @@ class Catalogue:
         self.ids: list[str] = ["", *space.items.terms]
         self._numbers = {item_id: n for n, item_id in enumerate(self.ids) if n}
         self._items: dict[int, ItemChange] = {}
+        # the model knows items that nobody has described and that are here all the same
+        self._met: set[str] = set()
         self._filters: OrderedDict[Filter, NDArray[np.bool_]] = OrderedDict()
         self._vectors: FloatArray = scorer.vectors
         self._bias: FloatArray = scorer.bias
@@ -96,8 +98,9 @@ class Catalogue:
         self._filters.clear()
 
     def ensure(self, item_ids: Iterable[str]) -> None:
-        """Adds items that an event named and nobody has described."""
-        new = dict.fromkeys(item_id for item_id in item_ids if item_id not in self._numbers)
+        """Adds items that an event named and nobody has described; deleted ones stay away."""
+        met = self._met
+        new = dict.fromkeys(item_id for item_id in item_ids if item_id not in met)
         if new:
             self.put(ItemChange(item_id, {}) for item_id in new)
 
@@ -117,6 +120,7 @@ class Catalogue:
         self._until_ms = np.concatenate([self._until_ms, np.full(extra, _NEVER)])
 
     def _set(self, number: int, item: ItemChange) -> None:
+        self._met.add(item.item_id)
         if item.attributes is None:
             self._items.pop(number, None)
             self._visible[number] = False

@@ -215,15 +215,17 @@ class Recommender:
 
         None where the data hold one outcome only and no chance could be learned.
         """
-        hidden = np.concatenate([self._hidden(request) for request in requests])
+        hidden = self.hidden(requests)
         return self._scorer.probabilities(hidden, self.catalogue.vectors, items)
 
-    def _hidden(self, request: Prepared) -> FloatArray:
-        return self._scorer.hidden(request.view.inputs, request.batch.attributes)
+    def hidden(self, requests: Sequence[Prepared]) -> FloatArray:
+        """[requests, hidden] what the slow model's trunk makes of each request."""
+        each = [self._scorer.hidden(r.view.inputs, r.batch.attributes) for r in requests]
+        return each[0] if len(each) == 1 else np.concatenate(each)
 
     def _slow(self, requests: Sequence[Prepared]) -> Slow:
         """The slow score of the whole catalogue, from what the views have ready."""
-        hidden = np.concatenate([self._hidden(request) for request in requests])
+        hidden = self.hidden(requests)
         rows = [self._rows(request) for request in requests]
         table = rows[0] if len(rows) == 1 else _side_by_side(rows)
         return self._scorer.score_hidden(hidden, table, self.catalogue.vectors)

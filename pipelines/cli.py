@@ -8,6 +8,7 @@ import click
 
 from model.workspace import Workspace
 from pipelines.console import Console
+from pipelines.evaluation.command import evaluate
 from pipelines.options import (
     EXIT_REFUSED,
     Commands,
@@ -31,6 +32,9 @@ def main() -> None:
 
     Exit codes: 0 done, 1 failed, 2 bad usage or bad input, 3 a candidate was refused.
     """
+
+
+main.add_command(evaluate)
 
 
 @main.command("import")

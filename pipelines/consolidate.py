@@ -17,6 +17,7 @@ from model.errors import NoModelError, ParityError
 from model.files import write_atomically
 from model.slow.bundle import Bundle, load_bundle, write_bundle
 from model.slow.training import PARITY_TOLERANCE
+from model.storage.event_log import EventLog
 from model.storage.registry import Registry
 from model.workspace import Config, Workspace, config_as_json, load_config
 from pipelines.console import Console, count
@@ -55,28 +56,10 @@ def consolidate(
       CorruptBundleError: If the served model is damaged.
     """
     started = time.perf_counter()
-    run = _Run(load_config(workspace.config_path), seed, now_ms, dry_run, console)
+    run = NightRun(load_config(workspace.config_path), seed, now_ms, dry_run, console)
     registry = Registry(workspace.models)
     with registry.lock(), opened(workspace.log_path) as log:
-        served = _served(registry)
-        read = read_log(log, run.config, until_ms)
-        fresh = int((read.columns.labelled & (read.columns.seq > served.judged_seq)).sum())
-        least = max(run.config.night.min_events, 2)
-        report: dict[str, Any] = {
-            "created_ms": now_ms,
-            "until_ms": until_ms,
-            "dry_run": dry_run,
-            "seed": seed,
-            "served": served.version,
-            "served_through_seq": served.learned_seq,
-            "log_through_seq": read.through_seq,
-            "fresh_events": fresh,
-        }
-        if fresh < least:
-            reason = f"{fresh:,} events with an outcome since the last night; {least:,} make one"
-            report |= _outcome("nothing_new", served.version, reasons=[reason])
-        else:
-            report |= _attempt(registry, served, read, run)
+        report = consolidate_log(log, registry, run, until_ms)
     report["seconds"] = round(time.perf_counter() - started, 3)
     report["report"] = _written(report, workspace.reports, now_ms)
     _tell(report, console)
@@ -84,14 +67,46 @@ def consolidate(
 
 
 @dataclass(frozen=True)
-class _Run:
-    """How this night was asked for."""
+class NightRun:
+    """How a night was asked for.
+
+    Attributes:
+      config: All settings.
+      seed: Decides everything random.
+      now_ms: The time to write into the manifest.
+      dry_run: Whether the candidate is dropped once it is judged.
+      console: Where to report.
+    """
 
     config: Config
     seed: int
     now_ms: int
     dry_run: bool
     console: Console
+
+
+def consolidate_log(
+    log: EventLog, registry: Registry, run: NightRun, until_ms: int | None
+) -> dict[str, Any]:
+    """One night on an open log and a locked registry: `consolidate` without its report file."""
+    served = _served(registry)
+    read = read_log(log, run.config, until_ms)
+    fresh = int((read.columns.labelled & (read.columns.seq > served.judged_seq)).sum())
+    least = max(run.config.night.min_events, 2)
+    report: dict[str, Any] = {
+        "created_ms": run.now_ms,
+        "until_ms": until_ms,
+        "dry_run": run.dry_run,
+        "seed": run.seed,
+        "served": served.version,
+        "served_through_seq": served.learned_seq,
+        "log_through_seq": read.through_seq,
+        "fresh_events": fresh,
+    }
+    if fresh < least:
+        reason = f"{fresh:,} events with an outcome since the last night; {least:,} make one"
+        return report | _outcome("nothing_new", served.version, reasons=[reason])
+    return report | _attempt(registry, served, read, run)
 
 
 class _Served(NamedTuple):
@@ -121,7 +136,7 @@ def _served(registry: Registry) -> _Served:
     )
 
 
-def _attempt(registry: Registry, served: _Served, read: LogRead, run: _Run) -> dict[str, Any]:
+def _attempt(registry: Registry, served: _Served, read: LogRead, run: NightRun) -> dict[str, Any]:
     """Makes a candidate, judges it and does what the verdicts say."""
     columns, config = read.columns, run.config
     new_seq = columns.seq[columns.labelled & (columns.seq > served.learned_seq)]
@@ -161,7 +176,7 @@ def _attempt(registry: Registry, served: _Served, read: LogRead, run: _Run) -> d
 
 
 def _judged(
-    staged: Path, night: Night, candidate: Candidate, run: _Run
+    staged: Path, night: Night, candidate: Candidate, run: NightRun
 ) -> tuple[list[Verdict], dict[str, Any]]:
     """Every gate's verdict on the candidate as it lies on the disk, and the metrics behind."""
     whole = finite(candidate.not_finite)
@@ -189,7 +204,7 @@ def _settled(
     staged: Path,
     manifest: dict[str, Any],
     verdicts: list[Verdict],
-    run: _Run,
+    run: NightRun,
 ) -> dict[str, Any]:
     """Publishes the candidate or keeps it among the refused; a dry run does neither."""
     reasons = [f"{v.name}: {v.reason}" for v in verdicts if not v.passed]

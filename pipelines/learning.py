@@ -11,7 +11,8 @@ import numpy as np
 from model.errors import BadInputError
 from model.interactions import Kind, LogRow
 from model.slow.bundle import FORMAT, load_bundle
-from model.slow.examples import EventColumns, Examples, Metadata, event_columns
+from model.slow.columns import EventColumns, Metadata, event_columns
+from model.slow.examples import Examples
 from model.slow.training import OnProgress, check_parity
 from model.storage.event_log import EventLog, open_log
 from model.workspace import Config, config_as_json
@@ -87,8 +88,8 @@ def describe(columns: EventColumns) -> dict[str, Any]:
         "events": len(columns),
         "successes": int((columns.outcome > 0).sum()),
         "failures": int((columns.outcome < 0).sum()),
-        "users": len(set(columns.actor)),
-        "items": len(set(columns.item)),
+        "users": columns.actor.n_different(),
+        "items": columns.item.n_different(),
         "first_timestamp_ms": int(columns.timestamp_ms.min()),
         "last_timestamp_ms": int(columns.timestamp_ms.max()),
     }

@@ -4,11 +4,11 @@ from typing import Any
 
 from model.slow.bootstrap import Trained, train_from_scratch
 from model.slow.bundle import write_bundle
-from model.slow.schema import read_schema
+from model.slow.schema import Schema, read_schema
 from model.storage.registry import Registry
-from model.workspace import Workspace, load_config
+from model.workspace import Config, Workspace, load_config
 from pipelines.console import Console
-from pipelines.learning import describe, on_bar, opened, provenance, read_log, verify
+from pipelines.learning import LogRead, describe, on_bar, opened, provenance, read_log, verify
 
 
 def train(
@@ -34,24 +34,39 @@ def train(
     config, schema = load_config(workspace.config_path), read_schema(workspace.schema_path)
     registry = Registry(workspace.models)
     with registry.lock(), opened(workspace.log_path) as log:
-        columns, metadata, through_seq = read_log(log, config, until_ms)
-        console.message(
-            f"Training on {len(columns):,} events of {len(set(columns.actor)):,} users "
-            f"and {len(set(columns.item)):,} items"
+        read = read_log(log, config, until_ms)
+        return train_read(read, schema, config, registry, seed=seed, now_ms=now_ms, console=console)
+
+
+def train_read(  # noqa: PLR0913 - the job's own settings, by name
+    read: LogRead,
+    schema: Schema,
+    config: Config,
+    registry: Registry,
+    *,
+    seed: int,
+    now_ms: int,
+    console: Console,
+) -> dict[str, Any]:
+    """Trains from scratch on what was read of a log, and publishes: `train` without a workspace."""
+    columns, metadata, through_seq = read
+    console.message(
+        f"Training on {len(columns):,} events of {columns.actor.n_different():,} users "
+        f"and {columns.item.n_different():,} items"
+    )
+    with console.progress("Training", 1.0) as bar:
+        trained = train_from_scratch(
+            columns, metadata, schema, config.slow, seed=seed, on_progress=on_bar(bar)
         )
-        with console.progress("Training", 1.0) as bar:
-            trained = train_from_scratch(
-                columns, metadata, schema, config.slow, seed=seed, on_progress=on_bar(bar)
-            )
-        manifest = {
-            **provenance(config, seed=seed, trained_through_seq=through_seq),
-            "kind": "train",
-            "parent": None,
-            "data": describe(columns),
-            "training": trained.training,
-            "metrics": {"validation": trained.metrics},
-        }
-        return publish(registry, trained, manifest, now_ms)
+    manifest = {
+        **provenance(config, seed=seed, trained_through_seq=through_seq),
+        "kind": "train",
+        "parent": None,
+        "data": describe(columns),
+        "training": trained.training,
+        "metrics": {"validation": trained.metrics},
+    }
+    return publish(registry, trained, manifest, now_ms)
 
 
 def publish(

@@ -6,8 +6,9 @@ import numpy as np
 
 from model.interactions import EventRules, ItemChange, LogRow, UserChange
 from model.slow.bundle import Bundle, Calibration, make_bundle
+from model.slow.columns import Metadata, event_columns
 from model.slow.config import SlowConfig
-from model.slow.examples import Examples, Metadata, event_columns
+from model.slow.examples import Examples
 from model.slow.parameters import initial_parameters
 from model.slow.space import admitted, fit_space, success_counts
 from tests.worlds import SCHEMA, metadata, ratings
@@ -23,6 +24,15 @@ CONFIG = SlowConfig(
     batch_size=64,
     max_epochs=6,
     deep_learning_rate=0.01,
+)
+
+
+_STARTS_AT_ZERO = (
+    "hidden_bias",
+    "query_bias",
+    "outcome_query_bias",
+    "outcome_item_bias",
+    "repeat_weights",
 )
 
 
@@ -59,17 +69,17 @@ def tiny_world_columns(seed=0):
     )
 
 
-def tiny_model(seed=0) -> TinyModel:
+def tiny_model(seed=0, config=CONFIG) -> TinyModel:
     """A model of the test world whose every array is random, cross weights included."""
     columns, described = tiny_world_columns()
-    space = fit_space(columns, described, SCHEMA, CONFIG)
+    space = fit_space(columns, described, SCHEMA, config)
     examples = Examples(columns, space, described)
     everything = np.arange(len(examples))
     rng = np.random.default_rng(seed)
-    table = admitted(examples, everything, CONFIG)
+    table = admitted(examples, everything, config)
     table = table._replace(weights=rng.normal(scale=0.05, size=len(table.items)).astype(np.float32))
     counts = success_counts(examples, everything)
-    parameters = initial_parameters(space, described.item, counts, table, CONFIG, rng)
-    for name in ("hidden_bias", "query_bias", "outcome_query_bias", "outcome_item_bias"):
+    parameters = initial_parameters(space, described.item, counts, table, config, rng)
+    for name in _STARTS_AT_ZERO:
         parameters[name] = rng.normal(scale=0.1, size=parameters[name].shape).astype(np.float32)
     return TinyModel(make_bundle(space, parameters, Calibration(0.9, 0.1)), examples)

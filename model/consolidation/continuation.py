@@ -16,9 +16,10 @@ from model.consolidation.replay import draw
 from model.slow.bootstrap import pruned
 from model.slow.bundle import Bundle, Calibration, make_bundle
 from model.slow.calibration import fit_calibration
+from model.slow.columns import EventColumns, Metadata
 from model.slow.config import SlowConfig
 from model.slow.evaluation import evaluate
-from model.slow.examples import EventColumns, Examples, Metadata
+from model.slow.examples import Examples
 from model.slow.extension import described, grown, grown_space, growth, with_crosses
 from model.slow.parameters import Parameters, log_share, share
 from model.slow.space import admitted, success_counts
@@ -97,7 +98,7 @@ def open_night(served: Bundle, columns: EventColumns, metadata: Metadata, at: Cu
         served=grown(served, space, metadata),
         metadata=metadata,
         examples=examples,
-        actors=np.unique(columns.actor, return_inverse=True)[1][columns.by_time()],
+        actors=columns.actor.codes[columns.by_time()].astype(np.intp),
         old=np.flatnonzero(labelled & (seq <= at.learned_seq)),
         head=np.flatnonzero(labelled & (seq > at.learned_seq) & (seq < at.held_out_seq)),
         held_out=np.flatnonzero(labelled & (seq >= at.held_out_seq)),

@@ -171,11 +171,16 @@ def judge(measured: Measured, policy: NightConfig) -> list[Verdict]:
     calibration = _Gate("calibration", "log-loss", 1, policy.max_logloss_rise)
     old_calibration = _Gate("old_calibration", "log-loss of old events", 1, policy.max_logloss_rise)
     new, old = quality.clear(measured.quality), forgetting.clear(measured.retained)
+    # a ranking can get better while the probabilities get worse, so it vouches for them
+    # only where no other probabilities can
+    loss, old_loss = measured.loss, measured.retained_loss
+    honest = calibration.clear(loss) if loss and loss.enough else new or old
+    old_honest = old_calibration.clear(old_loss) if old_loss and old_loss.enough else new or old
     return [
         quality.verdict(measured.quality, vouched=old),
         forgetting.verdict(measured.retained, vouched=new),
-        calibration.verdict(measured.loss, vouched=new or old),
-        old_calibration.verdict(measured.retained_loss, vouched=new or old),
+        calibration.verdict(loss, vouched=old_honest),
+        old_calibration.verdict(old_loss, vouched=honest),
         _coverage(measured.coverage, policy.min_coverage),
     ]
 

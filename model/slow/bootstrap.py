@@ -4,7 +4,7 @@ The number of epochs is chosen on the last part of the events by time; then the 
 is fitted again on all of them, since the newest events are the ones that matter most.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,16 +14,18 @@ from model.errors import BadInputError
 from model.interactions import Outcome
 from model.slow.bundle import Bundle, Calibration, make_bundle
 from model.slow.calibration import fit_calibration
+from model.slow.columns import EventColumns, Metadata
 from model.slow.config import SlowConfig
 from model.slow.crosses import CrossTable, without_zeros
 from model.slow.evaluation import evaluate
-from model.slow.examples import EventColumns, Examples, Metadata
+from model.slow.examples import Examples
 from model.slow.parameters import Parameters, initial_parameters
 from model.slow.schema import Schema
 from model.slow.space import admitted, fit_space, success_counts
 from model.slow.training import Fit, OnProgress, Plan, fit
 
 MIN_SUCCESSES = 20
+_MOST_RANKED = 20_000
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ def train_from_scratch(
     search, calibration, metrics = head.searched(config, seed, on_progress)
     whole = _Fitted(columns, order, metadata, schema, config, seed)
     plan = Plan(seed, search.epochs, on_progress=on_progress)
-    final = fit(whole.start, whole.examples, np.arange(len(order)), config, plan)
+    final = fit(whole.start, whole.examples, newest(len(order), config.train_events), config, plan)
     parameters, crosses = pruned(final.parameters)
     return Trained(
         bundle=make_bundle(whole.space, parameters, calibration),
@@ -132,12 +134,17 @@ class _Fitted:
         """
         tail = np.arange(self.n_known, len(self.examples))
         plan = Plan(seed, config.max_epochs, validation=tail, on_progress=on_progress)
-        found = fit(self.start, self.examples, np.arange(self.n_known), config, plan)
+        learned = newest(self.n_known, min(config.search_events, config.train_events))
+        found = fit(self.start, self.examples, learned, config, plan)
         raw = make_bundle(self.space, found.parameters, None)
-        unseen = evaluate(raw, self.examples, tail)
-        calibration = fit_calibration(unseen.logits, unseen.labels)
-        judged = evaluate(replace(raw, calibration=calibration), self.examples, tail)
-        return found, calibration, judged.summary()
+        judged = evaluate(raw, self.examples, tail, most_ranked=_MOST_RANKED)
+        calibration = fit_calibration(judged.logits, judged.labels)
+        return found, calibration, judged.calibrated(calibration).summary()
+
+
+def newest(n_events: int, most: int) -> NDArray[np.intp]:
+    """Positions of the newest events, at most so many."""
+    return np.arange(max(n_events - most, 0), n_events)
 
 
 def pruned(parameters: Parameters) -> tuple[Parameters, dict[str, int]]:

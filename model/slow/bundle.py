@@ -113,6 +113,8 @@ def _check_shapes(name: str, space: FeatureSpace, parameters: Mapping[str, NDArr
             "user_embedding": space.users.size,
             "query_attribute_embedding": space.query_attributes.size,
             "liked_decay": space.history,
+            "repeat_weights": 2 * space.wide_history + 1,
+            "query_scale": 1,
             "wide_indptr": space.n_rows + 1,
             "wide_items": int(parameters["wide_indptr"][-1]),
             "wide_weights": int(parameters["wide_indptr"][-1]),

@@ -1,8 +1,12 @@
 """Hyper-parameters of the slow model, written whole into the manifest of what they made."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from model.errors import BadInputError, require
+
+HALVES: Final = ("both", "wide", "deep")
+SIMILARITIES: Final = ("dot", "cosine")
 
 
 @dataclass(frozen=True)
@@ -10,6 +14,9 @@ class SlowConfig:
     """How the slow model is shaped and trained.
 
     Attributes:
+      halves: Which halves there are: `both`, `wide` (the deep part of a score is 0) or
+        `deep` (the wide part is).
+      similarity: How query and item vectors meet: `dot`, or `cosine` times a learned scale.
       dimensions: Length of item and query vectors.
       user_dimensions: Length of the user id embedding.
       attribute_dimensions: Length of the summed embedding of user attributes and context.
@@ -28,12 +35,20 @@ class SlowConfig:
       wide_learning_rate: FTRL step of the wide half.
       wide_l1: FTRL L1 strength; pushes useless crosses to exactly zero.
       outcome_weight: Weight of the outcome loss beside the retrieval loss.
-      batch_size: Examples a step.
+      batch_size: Least examples a step.
+      max_batch_size: Most examples a step.
+      max_steps: Steps an epoch beyond which the batches grow instead.
+      full_softmax_items: Largest catalogue that competes whole in every step.
+      sampled_candidates: Items drawn to compete in a step, where the catalogue is larger.
+      train_events: Most events, the newest, to learn from; older ones stay in the histories.
+      search_events: Most of them, the newest, on which the number of passes is sought.
       max_epochs: Most passes over the training events.
       patience: Epochs without improvement before training stops.
       validation_share: Last part of the events, by time, that early stopping watches.
     """
 
+    halves: str = "both"
+    similarity: str = "dot"
     dimensions: int = 64
     user_dimensions: int = 16
     attribute_dimensions: int = 16
@@ -52,6 +67,12 @@ class SlowConfig:
     wide_l1: float = 1e-2
     outcome_weight: float = 0.3
     batch_size: int = 256
+    max_batch_size: int = 1024
+    max_steps: int = 400
+    full_softmax_items: int = 20_000
+    sampled_candidates: int = 4096
+    train_events: int = 2_000_000
+    search_events: int = 200_000
     max_epochs: int = 10
     patience: int = 1
     validation_share: float = 0.1
@@ -61,9 +82,12 @@ class SlowConfig:
             self,
             "slow",
             {
+                "halves": (HALVES.__contains__, f"be one of {', '.join(HALVES)}"),
+                "similarity": (SIMILARITIES.__contains__, f"be one of {', '.join(SIMILARITIES)}"),
                 "dimensions user_dimensions attribute_dimensions hidden history wide_history "
-                "crosses_per_row cross_min_count number_buckets batch_size max_epochs "
-                "patience": (lambda value: value >= 1, "be at least 1"),
+                "crosses_per_row cross_min_count number_buckets batch_size max_batch_size "
+                "max_steps full_softmax_items sampled_candidates train_events search_events "
+                "max_epochs patience": (lambda value: value >= 1, "be at least 1"),
                 "history_dropout hidden_dropout id_dropout": (
                     lambda value: 0.0 <= value < 1.0,
                     "lie in [0, 1)",

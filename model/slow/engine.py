@@ -32,4 +32,7 @@ with _without_chatter():
     # looking for accelerators is what complains where there are none
     tf.constant(0)
 
+# every night makes its step function anew, which is no mistake to warn of
+tf.get_logger().setLevel("ERROR")
+
 __all__ = ["tf", "tfrs"]

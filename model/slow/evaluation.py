@@ -1,16 +1,18 @@
 """How well a bundle ranks and how honest its probabilities are, on events it has not seen."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model.metrics import auc, expected_calibration_error, log_losses, ndcg_of_ranks, target_ranks
-from model.slow.bundle import Bundle
+from model.slow.bundle import Bundle, Calibration
 from model.slow.examples import Examples
 from model.slow.scorer import SlowScorer
 
 _BATCH = 512
+# Small enough that the scores of a batch stay in the processor's caches.
+_CELLS = 2**20
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,15 @@ class Evaluation:
     labels: NDArray[np.float64]
     losses: NDArray[np.float64]
     probabilities: NDArray[np.float64]
+
+    def calibrated(self, calibration: Calibration | None) -> "Evaluation":
+        """The same with the losses and probabilities that this calibration gives."""
+        if calibration is None:
+            return replace(self, losses=np.empty(0), probabilities=np.empty(0))
+        odds = calibration.scale * self.logits + calibration.offset
+        probabilities = 1.0 / (1.0 + np.exp(-odds))
+        losses = log_losses(probabilities, self.labels)
+        return replace(self, losses=losses, probabilities=probabilities)
 
     def joint_loss(self, outcome_weight: float) -> float:
         """The training objective on these events, in nats; 0 where there is nothing to judge."""
@@ -64,37 +75,49 @@ class Evaluation:
         return values
 
 
-def evaluate(bundle: Bundle, examples: Examples, which: NDArray[np.intp]) -> Evaluation:
+def evaluate(
+    bundle: Bundle,
+    examples: Examples,
+    which: NDArray[np.intp],
+    *,
+    most_ranked: int | None = None,
+) -> Evaluation:
     """Ranks and outcome losses of the events at these positions.
 
     Args:
       bundle: The model, whose feature space the examples must have been encoded with.
       examples: Events.
       which: [events] positions to score; their own users' history comes before each.
+      most_ranked: Rank at most so many of the successes, evenly spread; None for all.
     """
     scorer = SlowScorer(bundle)
     ranked = [(np.empty(0, np.int64), np.empty(0))]
     logits: list[NDArray[np.float64]] = [np.empty(0)]
     labelled = which[examples.labelled[which]]
-    ranked += [_ranked(scorer, examples, b) for b in _batches(which[examples.success[which]])]
-    for batch in _batches(labelled):
+    successes = _thinned(which[examples.success[which]], most_ranked)
+    at_once = max(_CELLS // len(scorer.bias), 16)
+    ranked += [_ranked(scorer, examples, b) for b in _batches(successes, at_once)]
+    for batch in _batches(labelled, _BATCH):
         queries = examples.queries(batch)
         hidden = scorer.hidden(scorer.history_inputs(queries, scorer.vectors), queries.attributes)
         own = scorer.outcome_logits(hidden, scorer.vectors, examples.item[batch][:, None])
         logits.append(own[:, 0].astype(np.float64))
     labels = examples.label[labelled].astype(np.float64)
-    z = np.concatenate(logits)
-    probabilities = losses = np.empty(0)
-    if bundle.calibration is not None:
-        calibrated = bundle.calibration.scale * z + bundle.calibration.offset
-        probabilities = 1.0 / (1.0 + np.exp(-calibrated))
-        losses = log_losses(probabilities, labels)
     ranks, surprises = (np.concatenate(parts) for parts in zip(*ranked, strict=True))
-    return Evaluation(ranks, surprises, z, labels, losses, probabilities)
+    empty = np.empty(0)
+    found = Evaluation(ranks, surprises, np.concatenate(logits), labels, empty, empty)
+    return found.calibrated(bundle.calibration)
 
 
-def _batches(which: NDArray[np.intp]) -> list[NDArray[np.intp]]:
-    return [which[start : start + _BATCH] for start in range(0, len(which), _BATCH)]
+def _thinned(which: NDArray[np.intp], most: int | None) -> NDArray[np.intp]:
+    """At most so many of the positions, evenly spread."""
+    if most is None or len(which) <= most:
+        return which
+    return which[np.linspace(0, len(which) - 1, most).astype(np.intp)]
+
+
+def _batches(which: NDArray[np.intp], size: int) -> list[NDArray[np.intp]]:
+    return [which[start : start + size] for start in range(0, len(which), size)]
 
 
 def _ranked(
@@ -110,9 +133,9 @@ def _ranked(
     target = examples.item[batch]
     known = target > 0
     ranks = target_ranks(scores, target, excluded)
-    logits = scores[known, 1:].astype(np.float64)
+    logits = scores[known, 1:]
     top = logits.max(axis=1, initial=-np.inf)
-    total = top + np.log(np.exp(logits - top[:, None]).sum(axis=1))
+    total = np.log(np.exp(logits - top[:, None]).sum(axis=1, dtype=np.float64)) + top
     own = logits[np.arange(len(logits)), target[known] - 1]
     # an item that the model does not know cannot have been ranked
     return np.where(known, ranks, scores.shape[1]), total - own

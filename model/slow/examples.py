@@ -5,137 +5,17 @@ share a time stamp are all predicted before any of them is known, in training as
 service and evaluation.
 """
 
-import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model.interactions import (
-    NO_ATTRIBUTES,
-    Attributes,
-    EventRules,
-    Kind,
-    LogRow,
-    Outcome,
-    actor_of,
-)
+from model.interactions import Outcome
+from model.slow.columns import EventColumns, Metadata
 from model.slow.features import CONTEXT, HOUR, PADDING, FeatureSpace, QueryBatch, padded
-from model.slow.vocabulary import UNKNOWN, Vocabulary
+from model.slow.vocabulary import UNKNOWN
 
 _HOUR_MS = 3_600_000
-
-
-@dataclass(frozen=True)
-class Metadata:
-    """Attributes by id; ids that nobody described have none.
-
-    Attributes:
-      items: Attributes of items.
-      users: Attributes of users.
-    """
-
-    items: Mapping[str, Attributes]
-    users: Mapping[str, Attributes]
-
-    def item(self, item_id: str) -> Attributes:
-        """The item's attributes."""
-        return self.items.get(item_id, NO_ATTRIBUTES)
-
-    def user(self, user_id: str) -> Attributes:
-        """The user's attributes."""
-        return self.users.get(user_id, NO_ATTRIBUTES)
-
-
-@dataclass(frozen=True)
-class EventColumns:
-    """Events with an item, in log order, retracted ones left out.
-
-    Attributes:
-      seq: [events] log positions.
-      actor: [events] the user id, or the session's where nobody signed in.
-      signed_in: [events] whether `actor` is a user id.
-      item: [events] item ids.
-      outcome: [events] `Outcome` values.
-      labelled: [events] whether the event says anything of success or failure.
-      weight: [events] how much it counts.
-      timestamp_ms: [events] when it happened.
-      properties: Attributes of the moment by position, where an event has any.
-    """
-
-    seq: NDArray[np.int64]
-    actor: list[str]
-    signed_in: NDArray[np.bool_]
-    item: list[str]
-    outcome: NDArray[np.int8]
-    labelled: NDArray[np.bool_]
-    weight: NDArray[np.float32]
-    timestamp_ms: NDArray[np.int64]
-    properties: Mapping[int, Attributes] = field(default_factory=dict)
-
-    def __len__(self) -> int:
-        return len(self.item)
-
-    def take(self, which: NDArray[np.integer[Any]]) -> "EventColumns":
-        """The events at these positions, in this order."""
-        at = which.tolist()
-        return EventColumns(
-            seq=self.seq[which],
-            actor=[self.actor[n] for n in at],
-            signed_in=self.signed_in[which],
-            item=[self.item[n] for n in at],
-            outcome=self.outcome[which],
-            labelled=self.labelled[which],
-            weight=self.weight[which],
-            timestamp_ms=self.timestamp_ms[which],
-            properties={
-                new: self.properties[old] for new, old in enumerate(at) if old in self.properties
-            },
-        )
-
-    def by_time(self) -> NDArray[np.intp]:
-        """Positions in order of time, then log position."""
-        return np.lexsort((self.seq, self.timestamp_ms))
-
-
-def event_columns(rows: Iterable[LogRow], rules: EventRules) -> EventColumns:
-    """The columns of log rows; metadata rows, retractions and what they retract are left out."""
-    kept: list[LogRow] = []
-    details: list[dict[str, Any] | None] = []
-    retracted: set[str] = set()
-    for row in rows:
-        if row.kind != Kind.EVENT:
-            continue
-        parsed = json.loads(row.details) if row.details else None
-        if parsed and parsed.get("retracts"):
-            retracted.add(parsed["retracts"])
-        elif row.item_id is not None:
-            kept.append(row)
-            details.append(parsed)
-    if retracted:
-        alive = [n for n, row in enumerate(kept) if row.event_id not in retracted]
-        kept, details = [kept[n] for n in alive], [details[n] for n in alive]
-    types = [row.event_type or "" for row in kept]
-    values = np.array([np.nan if row.value is None else row.value for row in kept], np.float64)
-    outcome = rules.outcomes(types, values)
-    rated = np.array([r in rules.rules and rules.rules[r].by_value for r in types], bool)
-    return EventColumns(
-        seq=np.array([row.seq for row in kept], np.int64),
-        actor=[actor_of(row) or "" for row in kept],
-        signed_in=np.array([row.user_id is not None for row in kept], bool),
-        item=[row.item_id or "" for row in kept],
-        outcome=outcome,
-        labelled=(outcome != Outcome.NEUTRAL) | (rated & ~np.isnan(values)),
-        weight=rules.weights(types),
-        timestamp_ms=np.array([row.timestamp_ms for row in kept], np.int64),
-        properties={
-            n: parsed["properties"]
-            for n, parsed in enumerate(details)
-            if parsed and parsed.get("properties")
-        },
-    )
 
 
 class Examples:
@@ -165,20 +45,17 @@ class Examples:
         self.space = space
         self.seq = columns.seq[order]
         self.timestamp_ms = columns.timestamp_ms[order]
-        self.item = space.items.numbers(columns.item)[order]
+        self.item = columns.item.mapped(space.items.numbers)[order]
         self.success = columns.outcome[order] == Outcome.SUCCESS
         self.label = self.success.astype(np.float32)
         self.labelled = columns.labelled[order]
         self.weight = columns.weight[order]
         failure = columns.outcome[order] == Outcome.FAILURE
-        actors = Vocabulary(list(dict.fromkeys(columns.actor)))
-        actor = actors.numbers(columns.actor)[order]
-        known = space.users.numbers(columns.actor)
+        actor = columns.actor.codes[order]
+        known = columns.actor.mapped(space.users.numbers)
         self._user = np.where(columns.signed_in, known, UNKNOWN)[order].astype(np.int32)
         self._actor = actor
-        self._user_slots = padded(
-            [[], *(space.user_slots(metadata.user(term)) for term in actors.terms)]
-        )
+        self._user_slots = _user_slots(space, metadata, columns.actor.terms)
         self._context_slots = _context_slots(space, columns, order)
         self._index_histories(actor, failure)
 
@@ -262,12 +139,23 @@ class _Subsequence:
         return np.where(inside, self._items[np.where(inside, at, 0)], PADDING).astype(np.int32)
 
 
+def _user_slots(space: FeatureSpace, metadata: Metadata, actors: list[str]) -> NDArray[np.int32]:
+    """[actors, slots] `FeatureSpace.user_slots` of all actors at once."""
+    nothing = space.user_slots({})
+    rows = [
+        space.user_slots(attributes) if (attributes := metadata.user(actor)) else nothing
+        for actor in actors
+    ]
+    return padded(rows) if nothing else np.empty((len(actors), 0), np.int32)
+
+
 def _context_slots(
     space: FeatureSpace, columns: EventColumns, order: NDArray[np.intp]
 ) -> NDArray[np.int32]:
     """[events, slots] `FeatureSpace.context_slots` of all events at once."""
     slots = space.query_attributes
     blocks: list[NDArray[np.int32]] = [np.empty((len(order), 0), np.int32)]
+    moment = columns.moment[order]
     for encoder, offset in zip(slots.encoders, slots.offsets, strict=False):
         if not encoder.name.startswith(CONTEXT):
             continue
@@ -276,8 +164,7 @@ def _context_slots(
             hours = columns.timestamp_ms[order] // _HOUR_MS % 24
             blocks.append((offset + 1 + hours).astype(np.int32)[:, None])
             continue
-        empty: Attributes = NO_ATTRIBUTES
-        values = [columns.properties.get(int(n), empty).get(name) for n in order]
+        values = (attributes.get(name) for attributes in columns.moments)
         rows = [[offset + number for number in encoder.numbers(value)] for value in values]
-        blocks.append(padded(rows))
+        blocks.append(padded(rows)[moment])
     return np.concatenate(blocks, axis=1)

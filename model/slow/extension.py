@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from model.interactions import Attributes
 from model.slow.bundle import Bundle, make_bundle
+from model.slow.columns import EventColumns, Metadata
 from model.slow.crosses import CrossTable, entries
-from model.slow.examples import EventColumns, Metadata
 from model.slow.features import (
     CONTEXT,
     HOUR,
@@ -45,19 +45,19 @@ def grown_space(space: FeatureSpace, columns: EventColumns, metadata: Metadata) 
     Numeric attributes keep their buckets. Attributes that the schema gained since the
     model was trained stay out until it is trained from scratch.
     """
-    items = space.items.extended(columns.item)
-    signed_in = zip(columns.actor, columns.signed_in.tolist(), strict=True)
-    actors = list(dict.fromkeys(columns.actor))
+    items = space.items.extended(columns.item.different())
+    signed_in = columns.actor.take(columns.signed_in).different()
+    actors = columns.actor.different()
     return replace(
         space,
         items=items,
-        users=space.users.extended(actor for actor, known in signed_in if known),
+        users=space.users.extended(signed_in),
         item_attributes=_grown(space.item_attributes, [metadata.item(i) for i in items.terms]),
         query_attributes=_grown(
             space.query_attributes,
             [
                 *(_prefixed(USER, metadata.user(actor)) for actor in actors),
-                *(_prefixed(CONTEXT, moment) for moment in columns.properties.values()),
+                *(_prefixed(CONTEXT, moment) for moment in columns.moments_met()),
             ],
         ),
     )

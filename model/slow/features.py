@@ -207,6 +207,25 @@ class FeatureSpace:
             axis=1,
         ).astype(np.int32)
 
+    def repeats(
+        self, rows: NDArray[np.int32]
+    ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.int32]]:
+        """Where requests meet items of their own history, from their active rows.
+
+        Args:
+          rows: [batch, slots] as `wide_rows` gives them.
+
+        Returns:
+          request: [meetings] row of the batch.
+          place: [meetings] place in the history: likes, dislikes, then the last item.
+          item: [meetings] number of the item.
+        """
+        length = self.wide_history
+        history = rows[:, : 2 * length + 1]
+        request, place = np.nonzero(history >= 0)
+        block = np.minimum(place // length, 2)
+        return request, place, history[request, place] - (block * self.items.size).astype(np.int32)
+
     def attribute_rows(self, attributes: NDArray[np.int32]) -> NDArray[np.int32]:
         """[batch, slots] the rest of `wide_rows`."""
         offset = np.int32(3 * self.items.size)

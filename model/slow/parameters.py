@@ -1,6 +1,7 @@
 """The slow model's arrays: how they start, and how they grow when ids are new."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -10,11 +11,14 @@ from model.interactions import Attributes
 from model.slow.config import SlowConfig
 from model.slow.crosses import CrossTable
 from model.slow.features import AttributeSpace, FeatureSpace
+from model.slow.vocabulary import UNKNOWN
 
 Parameters: TypeAlias = dict[str, NDArray[Any]]
 """Arrays by name, as in the bundle; `docs/bundle.md` lists shapes and meanings."""
 
 _EMBEDDING_SCALE = 0.1
+_COSINE_SCALE = 16.0
+_LEAST_SQUARE = np.float32(1e-12)
 
 
 def initial_parameters(
@@ -41,17 +45,15 @@ def initial_parameters(
     d, hidden = config.dimensions, config.hidden
     n_inputs = config.user_dimensions + config.attribute_dimensions + 3 * d + 2
 
-    def normal(*shape: int) -> NDArray[np.float32]:
-        return (_EMBEDDING_SCALE * rng.standard_normal(shape)).astype(np.float32)
-
-    def glorot(rows: int, columns: int) -> NDArray[np.float32]:
-        limit = np.sqrt(6.0 / (rows + columns))
-        return rng.uniform(-limit, limit, (rows, columns)).astype(np.float32)
-
+    normal, glorot = partial(_normal, rng), partial(_glorot, rng)
     # recency starts with a half-life of 20 events, and is then learned
     decay = (-np.log(2) / 20 * np.arange(space.history)).astype(np.float32)
+    items = normal(space.items.size, d)
+    items[UNKNOWN] = 0.0
+    deep = config.halves != "wide"
+    cosine = config.similarity == "cosine"
     return {
-        "item_embedding": normal(space.items.size, d),
+        "item_embedding": items,
         "item_attribute_embedding": normal(max(space.item_attributes.size, 1), d),
         **item_slots(space.items.terms, space.item_attributes, item_attributes),
         "item_bias": log_share(success_counts),
@@ -64,8 +66,9 @@ def initial_parameters(
         "disliked_decay": decay.copy(),
         "hidden_kernel": glorot(n_inputs, hidden),
         "hidden_bias": np.zeros(hidden, np.float32),
-        "query_kernel": glorot(hidden, d),
+        "query_kernel": deep * glorot(hidden, d),
         "query_bias": np.zeros(d, np.float32),
+        "query_scale": np.array([_COSINE_SCALE if cosine else 0.0], np.float32),
         "outcome_kernel": glorot(hidden, d),
         "outcome_query_bias": np.zeros(d, np.float32),
         "outcome_user_kernel": glorot(hidden, 1),
@@ -73,7 +76,17 @@ def initial_parameters(
         "wide_indptr": table.indptr,
         "wide_items": table.items,
         "wide_weights": table.weights,
+        "repeat_weights": np.zeros(2 * space.wide_history + 1, np.float32),
     }
+
+
+def _normal(rng: np.random.Generator, *shape: int) -> NDArray[np.float32]:
+    return (_EMBEDDING_SCALE * rng.standard_normal(shape)).astype(np.float32)
+
+
+def _glorot(rng: np.random.Generator, rows: int, columns: int) -> NDArray[np.float32]:
+    limit = np.sqrt(6.0 / (rows + columns))
+    return rng.uniform(-limit, limit, (rows, columns)).astype(np.float32)
 
 
 def share(success_counts: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -113,7 +126,10 @@ def slot_arrays(rows: Sequence[tuple[Sequence[int], Sequence[float]]]) -> Parame
 
 
 def item_vectors(parameters: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
-    """[items, d] id embedding plus the mean embedding of each attribute's values."""
+    """[items, d] id embedding plus the mean embedding of each attribute's values.
+
+    At length 1 where vectors meet by cosine.
+    """
     indptr = parameters["item_slot_indptr"]
     vectors = parameters["item_embedding"].astype(np.float32).copy()
     slots = parameters["item_slots"]
@@ -122,4 +138,10 @@ def item_vectors(parameters: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
         weighted = weighted * parameters["item_slot_weights"][:, None]
         rows = np.repeat(np.arange(len(vectors)), np.diff(indptr))
         np.add.at(vectors, rows, weighted)
-    return vectors
+    return normalised(vectors) if parameters["query_scale"][0] > 0 else vectors
+
+
+def normalised(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """[..., d] the vectors at length 1, but for those that are almost zero."""
+    squares = (vectors * vectors).sum(axis=-1, keepdims=True)
+    return np.asarray(vectors / np.sqrt(np.maximum(squares, _LEAST_SQUARE)))

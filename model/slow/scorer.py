@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from model.slow.bundle import Bundle
 from model.slow.crosses import entries
 from model.slow.features import QueryBatch
+from model.slow.parameters import normalised
 
 FloatArray = NDArray[np.float32]
 
@@ -45,6 +46,7 @@ class SlowScorer:
         self.id_vectors: FloatArray = bundle.parameters["item_embedding"]
         self.bias: FloatArray = bundle.parameters["item_bias"]
         self.share: FloatArray = bundle.parameters["item_share"]
+        self._scale = float(bundle.parameters["query_scale"][0])
         self._outcome_bias: FloatArray = bundle.parameters["outcome_item_bias"]
         self._liked_weights = np.exp(bundle.parameters["liked_decay"])
         self._disliked_weights = np.exp(bundle.parameters["disliked_decay"])
@@ -55,7 +57,7 @@ class SlowScorer:
         # one after the other, as in `parameters.item_vectors`: the sums agree to the bit
         for slot, weight in zip(slots, weights, strict=True):
             vector += self._p["item_attribute_embedding"][slot] * np.float32(weight)
-        return vector
+        return normalised(vector[None, :])[0] if self._scale > 0 else vector
 
     def history_inputs(self, batch: QueryBatch, vectors: FloatArray) -> FloatArray:
         """[batch, inputs] the trunk's inputs that change only when the user does something."""
@@ -87,12 +89,15 @@ class SlowScorer:
         return np.asarray(np.maximum(inputs @ p["hidden_kernel"] + p["hidden_bias"], 0.0))
 
     def wide(self, rows: NDArray[np.int32], n_items: int) -> FloatArray:
-        """[batch, n_items] what the cross table adds for these active rows."""
+        """[batch, n_items] what the cross table and repetition add for these active rows."""
         positions, slot = entries(self._p["wide_indptr"], rows)
         items = self._p["wide_items"][positions]
         cells = items if len(rows) == 1 else slot // rows.shape[1] * n_items + items
         added = np.bincount(cells, self._p["wide_weights"][positions], len(rows) * n_items)
-        return added.astype(np.float32).reshape(len(rows), n_items)
+        scores = added.astype(np.float32).reshape(len(rows), n_items)
+        request, place, item = self.space.repeats(rows)
+        np.add.at(scores, (request, item), self._p["repeat_weights"][place])
+        return scores
 
     def crosses(self, rows: NDArray[np.int32], item: int) -> list[tuple[int, float]]:
         """The (row, weight) pairs that add to one item's score.
@@ -108,6 +113,10 @@ class SlowScorer:
         mine = self._p["wide_items"][positions] == item
         active = rows.ravel()[slot[mine]].tolist()
         weights = self._p["wide_weights"][positions[mine]].tolist()
+        _, place, repeated = self.space.repeats(rows)
+        place = place[repeated == item]
+        active += rows[0, place].tolist()
+        weights += self._p["repeat_weights"][place].tolist()
         return sorted(zip(active, weights, strict=True), key=lambda pair: -abs(pair[1]))
 
     def score(self, batch: QueryBatch, vectors: FloatArray | None = None) -> Slow:
@@ -125,16 +134,20 @@ class SlowScorer:
         self, hidden: FloatArray, rows: NDArray[np.int32], vectors: FloatArray
     ) -> Slow:
         """The slow score from the trunk's output and the active rows of the cross table."""
+        deep = self._queries(hidden) @ vectors.T
+        return Slow(self.wide(rows, len(vectors)), deep, hidden)
+
+    def _queries(self, hidden: FloatArray) -> FloatArray:
+        """[batch, d] what the retrieval head multiplies item vectors with."""
         query = hidden @ self._p["query_kernel"] + self._p["query_bias"]
-        return Slow(self.wide(rows, len(vectors)), query @ vectors.T, hidden)
+        return np.float32(self._scale) * normalised(query) if self._scale > 0 else query
 
     def deep_scores(
         self, batch: QueryBatch, vectors: FloatArray, items: NDArray[np.intp]
     ) -> FloatArray:
         """[batch, items] the deep half's part for these items alone."""
         hidden = self.hidden(self.history_inputs(batch, vectors), batch.attributes)
-        query = hidden @ self._p["query_kernel"] + self._p["query_bias"]
-        return np.asarray(query @ vectors[items].T)
+        return np.asarray(self._queries(hidden) @ vectors[items].T)
 
     def outcome_logits(
         self, hidden: FloatArray, vectors: FloatArray, items: NDArray[np.integer]

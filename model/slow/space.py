@@ -1,14 +1,20 @@
 """Fits the feature space, the admitted crosses and the popularity to a set of events."""
 
+from collections.abc import Iterator
+from typing import Final
+
 import numpy as np
 from numpy.typing import NDArray
 
+from model.slow.columns import EventColumns, Metadata
 from model.slow.config import SlowConfig
 from model.slow.crosses import CrossTable, admit
-from model.slow.examples import EventColumns, Examples, Metadata
+from model.slow.examples import Examples
 from model.slow.features import FeatureSpace, fit_spaces
 from model.slow.schema import Schema
 from model.slow.vocabulary import Vocabulary
+
+_EVENTS_AT_ONCE: Final = 65_536
 
 
 def fit_space(
@@ -19,19 +25,19 @@ def fit_space(
     Items that nobody has interacted with stay out: an id that was never trained
     would be noise, while the unknown id with the item's attributes is not.
     """
-    items = list(dict.fromkeys(columns.item))
-    actors = list(dict.fromkeys(columns.actor))
-    signed_in = [a for a, s in zip(columns.actor, columns.signed_in.tolist(), strict=True) if s]
+    items = columns.item.different()
+    actors = columns.actor.different()
+    signed_in = columns.actor.take(columns.signed_in).different()
     item_space, query_space = fit_spaces(
         schema,
         [metadata.item(item) for item in items],
         [metadata.user(actor) for actor in actors],
-        list(columns.properties.values()),
+        columns.moments_met(),
         config.number_buckets,
     )
     return FeatureSpace(
         items=Vocabulary(items),
-        users=Vocabulary(list(dict.fromkeys(signed_in))),
+        users=Vocabulary(signed_in),
         item_attributes=item_space,
         query_attributes=query_space,
         history=config.history,
@@ -52,9 +58,16 @@ def admitted(examples: Examples, which: NDArray[np.intp], config: SlowConfig) ->
     """The crosses that the successes at these positions support."""
     chosen = which[examples.success[which]]
     space = examples.space
+    if config.halves == "deep":
+        chosen = chosen[:0]
+
+    def batches() -> Iterator[tuple[NDArray[np.int32], NDArray[np.int32]]]:
+        for start in range(0, len(chosen), _EVENTS_AT_ONCE):
+            which = chosen[start : start + _EVENTS_AT_ONCE]
+            yield space.wide_rows(examples.queries(which)), examples.item[which]
+
     return admit(
-        space.wide_rows(examples.queries(chosen)),
-        examples.item[chosen],
+        batches,
         space.n_rows,
         space.items.size,
         min_count=config.cross_min_count,

@@ -1,40 +1,29 @@
 """Trains the slow model: jointly, seeded, stopped by a time-split validation tail."""
 
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model.errors import ParityError
+from model.slow.batches import Batches, rows_of
 from model.slow.bundle import Bundle, make_bundle
 from model.slow.config import SlowConfig
-from model.slow.crosses import entries
 from model.slow.engine import tf
 from model.slow.evaluation import evaluate
 from model.slow.examples import Examples
-from model.slow.features import QueryBatch
 from model.slow.parameters import Parameters
 from model.slow.scorer import SlowScorer
 from model.slow.wide_deep import WideDeep
 
-PARITY_TOLERANCE = 1e-5
+PARITY_TOLERANCE: Final = 1e-5
 
-_SIGNATURE = {
-    "user": tf.TensorSpec([None], tf.int32),
-    "liked": tf.TensorSpec([None, None], tf.int32),
-    "disliked": tf.TensorSpec([None, None], tf.int32),
-    "last": tf.TensorSpec([None], tf.int32),
-    "attributes": tf.TensorSpec([None, None], tf.int32),
-    "positions": tf.TensorSpec([None], tf.int64),
-    "example": tf.TensorSpec([None], tf.int64),
-    "ranked": tf.TensorSpec([None], tf.int64),
-    "target": tf.TensorSpec([None], tf.int32),
-    "label": tf.TensorSpec([None], tf.float32),
-    "labelled": tf.TensorSpec([None], tf.float32),
-    "weight": tf.TensorSpec([None], tf.float32),
-}
+_BATCHES_AHEAD: Final = 3
+# Successes that are ranked after every epoch to see whether the next one is worth it.
+_MOST_WATCHED: Final = 4_000
 
 
 class OnProgress(Protocol):
@@ -100,26 +89,28 @@ def fit(
     tf.config.experimental.enable_op_determinism()
     tf.random.set_seed(plan.seed)
     rng = np.random.default_rng(plan.seed)
+    batches = Batches(examples, train, parameters, config)
     model = WideDeep(parameters, config)
     model.optimise(plan.learning_rate_scale)
+    n_steps = batches.n_steps * plan.epochs
     step = _step_function(model)
-    steps = -(-len(train) // config.batch_size)
     best, best_epoch = dict(parameters), 0
     losses: list[float] = []
     curve: list[float] = []
     for epoch in range(1, plan.epochs + 1):
         total = 0.0
-        for done, batch in enumerate(_shuffled(examples, train, parameters, config, rng), 1):
+        for done, batch in enumerate(_ahead(batches.epoch(rng)), start=1):
             total += float(step(batch))
             if plan.on_progress is not None:
                 note = f"epoch {epoch}, loss {total / done:.3f}"
-                plan.on_progress((epoch - 1) * steps + done, plan.epochs * steps, note)
-        losses.append(total / max(steps, 1))
+                plan.on_progress((epoch - 1) * batches.n_steps + done, n_steps, note)
+        losses.append(total / max(batches.n_steps, 1))
         current = parameters | model.trained_parameters()
         if plan.validation is None:
             best, best_epoch = current, epoch
             continue
-        judged = evaluate(make_bundle(examples.space, current, None), examples, plan.validation)
+        watched = make_bundle(examples.space, current, None)
+        judged = evaluate(watched, examples, plan.validation, most_ranked=_MOST_WATCHED)
         curve.append(judged.joint_loss(config.outcome_weight))
         if curve[-1] < min(curve[:-1], default=np.inf):
             best, best_epoch = current, epoch
@@ -129,56 +120,23 @@ def fit(
 
 
 def _step_function(model: WideDeep) -> Callable[[dict[str, Any]], Any]:
-    @tf.function(input_signature=[_SIGNATURE])
+    @tf.function(reduce_retracing=True)
     def step(batch: dict[str, Any]) -> Any:
         return model.train_step(batch)["loss"]
 
     return step  # type: ignore[no-any-return]
 
 
-def _shuffled(
-    examples: Examples,
-    which: NDArray[np.intp],
-    parameters: Parameters,
-    config: SlowConfig,
-    rng: np.random.Generator,
-) -> Iterator[dict[str, Any]]:
-    order = rng.permutation(which)
-    for start in range(0, len(order), config.batch_size):
-        yield training_batch(
-            examples, order[start : start + config.batch_size], parameters["wide_indptr"]
-        )
-
-
-def training_batch(
-    examples: Examples, which: NDArray[np.intp], indptr: NDArray[np.int64]
-) -> dict[str, Any]:
-    """The arrays of one step, as `WideDeep.compute_loss` wants them."""
-    queries = examples.queries(which)
-    ranked = np.flatnonzero(examples.success[which])
-    return {
-        **query_arrays(examples, queries, ranked, indptr),
-        "target": examples.item[which],
-        "label": examples.label[which],
-        "labelled": examples.labelled[which].astype(np.float32),
-        "weight": examples.weight[which],
-    }
-
-
-def query_arrays(
-    examples: Examples, queries: QueryBatch, ranked: NDArray[np.intp], indptr: NDArray[np.int64]
-) -> dict[str, Any]:
-    """The query side of a batch, with the crosses that the rows in `ranked` touch."""
-    rows = examples.space.wide_rows(queries)[ranked]
-    # in order of the rows, so that the gradient walks through the table and not across it
-    order = np.argsort(rows, axis=None, kind="stable")
-    positions, place = entries(indptr, rows.ravel()[order][:, None])
-    return {
-        **queries._asdict(),
-        "ranked": ranked.astype(np.int64),
-        "positions": positions,
-        "example": order[place] // rows.shape[1],
-    }
+def _ahead(batches: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The batches, each built while the step before it computes."""
+    first = next(batches, None)
+    if first is None:
+        return
+    spec = {name: tf.TensorSpec([None] * array.ndim, array.dtype) for name, array in first.items()}
+    data = tf.data.Dataset.from_generator(
+        lambda: itertools.chain([first], batches), output_signature=spec
+    )
+    yield from data.prefetch(_BATCHES_AHEAD)
 
 
 def check_parity(bundle: Bundle, examples: Examples, which: NDArray[np.intp]) -> float:
@@ -201,14 +159,14 @@ def check_parity(bundle: Bundle, examples: Examples, which: NDArray[np.intp]) ->
     served = slow.wide + slow.deep + scorer.bias
     items = examples.item[which]
     odds = scorer.outcome_logits(slow.hidden, scorer.vectors, items[:, None])[:, 0]
-    model = WideDeep(bundle.parameters, SlowConfig())
-    arrays = query_arrays(
-        examples, queries, np.arange(len(which)), np.asarray(bundle.parameters["wide_indptr"])
-    )
-    scores, hidden, vectors = model.logits(arrays, training=False)
+    config = SlowConfig(full_softmax_items=len(scorer.bias))
+    model = WideDeep(bundle.parameters, config)
+    batches = Batches(examples, which, bundle.parameters, config)
+    batch = batches.batch(rows_of(which), rows_of(which[:0]), np.random.default_rng(0))
+    scores, hidden, vectors = model.logits(batch)
     trained_odds = model.deep.outcome_logits(hidden, vectors, items)
     difference = max(
-        float(np.abs(served - scores.numpy()).max(initial=0.0)),
+        float(np.abs(served - scores.numpy())[:, 1:].max(initial=0.0)),
         float(np.abs(odds - trained_odds.numpy()).max(initial=0.0)),
     )
     if not difference <= PARITY_TOLERANCE:

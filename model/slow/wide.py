@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from model.slow.crosses import CrossTable
+from numpy.typing import NDArray
+
 from model.slow.engine import tf
 
 
@@ -11,30 +12,55 @@ class WideCrosses(tf.keras.layers.Layer):
 
     Attributes:
       weights_by_pair: [pairs] the weights, in the order of the cross table.
+      repeat_weights: [places] what an item gains by its place in the request's own history.
     """
 
-    def __init__(self, table: CrossTable, n_items: int) -> None:
+    def __init__(self, weights: NDArray[Any], repeats: NDArray[Any], *, trained: bool) -> None:
         super().__init__(name="wide")
-        self._n_items = n_items
-        self._pair_items = tf.constant(table.items, tf.int64)
-        self.weights_by_pair = tf.Variable(table.weights, name="cross_weights")
+        self.weights_by_pair = tf.Variable(weights, name="cross_weights", trainable=trained)
+        self.repeat_weights = tf.Variable(repeats, name="repeat_bias", trainable=trained)
 
-    def call(self, positions: Any, example: Any, batch_size: Any) -> Any:
-        """Logits of the wide half.
+    def call(self, scores: Any, pairs: Any, logits: Any) -> Any:
+        """The scores with the wide half's part added.
 
         Args:
-          positions: [touched] entries of the cross table.
-          example: [touched] row of the batch that touched each.
-          batch_size: Rows of the batch.
+          scores: [batch, items] what the other parts say.
+          pairs: [touched] entries of the cross table, then of the repeat weights, -1 padded.
+          logits: [touched] the cell of `scores`, counted row by row, each adds to.
 
         Returns:
-          [batch, n_items] float32.
+          [batch, items].
         """
-        cells = example * self._n_items + tf.gather(self._pair_items, positions)
-        added = tf.math.unsorted_segment_sum(
-            gather_dense(self.weights_by_pair, positions), cells, batch_size * self._n_items
-        )
-        return tf.reshape(added, (batch_size, self._n_items))
+        size = self.weights_by_pair.shape[0] + self.repeat_weights.shape[0]
+
+        @tf.custom_gradient
+        def added(before: Any, weights: Any) -> Any:
+            def gradient(upstream: Any) -> Any:
+                return upstream, _felt(upstream, pairs, logits, size)
+
+            return _added(before, weights, pairs, logits), gradient
+
+        return added(scores, tf.concat([self.weights_by_pair, self.repeat_weights], axis=0))
+
+
+# Compiled, for the library's own scatter operations take ten times as long.
+@tf.function(jit_compile=True)
+def _added(scores: Any, weights: Any, pairs: Any, logits: Any) -> Any:
+    """[batch, items] the scores with each touched pair's weight added to its cell."""
+    moved = tf.where(pairs >= 0, tf.gather(weights, tf.maximum(pairs, 0)), 0.0)
+    flat = tf.tensor_scatter_nd_add(tf.reshape(scores, [-1]), logits[:, None], moved)
+    return tf.reshape(flat, tf.shape(scores))
+
+
+@tf.function(jit_compile=True)
+def _felt(upstream: Any, pairs: Any, logits: Any, size: int) -> Any:
+    """[size] the gradient of every pair's weight.
+
+    Dense: a batch touches most pairs several times over, and FTRL leaves a weight with
+    zero gradient where it was.
+    """
+    felt = tf.gather(tf.reshape(upstream, [-1]), logits)
+    return tf.math.unsorted_segment_sum(felt, pairs, size)
 
 
 class WarmFtrl(tf.keras.optimizers.legacy.Ftrl):
@@ -53,22 +79,3 @@ class WarmFtrl(tf.keras.optimizers.legacy.Ftrl):
         for weights in var_list:
             strength = tf.sqrt(self.get_slot(weights, "accumulator")) / step
             self.get_slot(weights, "linear").assign(-weights * strength - tf.sign(weights) * l1)
-
-
-def gather_dense(weights: Any, positions: Any) -> Any:
-    """`tf.gather` whose gradient is dense.
-
-    A batch touches most admitted pairs several times over, and the optimiser would
-    sort hundreds of thousands of sparse rows to find the repeats. FTRL leaves a
-    weight with zero gradient where it was, so the dense form gives the same result.
-    """
-    size = tf.size(weights)
-
-    @tf.custom_gradient
-    def gathered(values: Any) -> Any:
-        def gradient(upstream: Any) -> Any:
-            return tf.math.unsorted_segment_sum(upstream, positions, size)
-
-        return tf.gather(values, positions), gradient
-
-    return gathered(weights)

@@ -6,37 +6,51 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from model.slow.batches import NO_CANDIDATE
 from model.slow.config import SlowConfig
-from model.slow.crosses import CrossTable
-from model.slow.deep import DeepTowers
+from model.slow.deep import Chance, DeepTowers
 from model.slow.engine import tf, tfrs
 from model.slow.wide import WarmFtrl, WideCrosses
 
-NOT_DECAYED = ("bias", "decay")
+_WORTH_FUSING = 1_000_000
+_LEAST_CHANCE = 1e-37
+
+NOT_DECAYED = ("bias", "decay", "scale")
 
 
 class CatalogueRetrieval(tf.keras.layers.Layer, tfrs.tasks.Task):
-    """The retrieval task on logits over the whole catalogue.
+    """The retrieval task on logits over the competing items.
 
     `tfrs.tasks.Retrieval` multiplies query and candidate embeddings itself; here
     the logit also holds the wide half, so it comes in ready-made.
     """
 
-    def call(self, logits: Any, targets: Any, sample_weight: Any) -> Any:
+    def call(self, logits: Any, goals: Any, sample_weight: Any) -> Any:
         """Mean cross-entropy of the targets, in nats.
 
         Args:
-          logits: [successes, n_items] summed logits.
-          targets: [successes] item numbers, 0 the unknown one.
+          logits: [successes, candidates] summed logits.
+          goals: [successes] column of each row's target.
           sample_weight: [successes] how much each counts; 0 for an unknown target.
 
         Returns:
           A scalar.
         """
-        # the unknown item is not a candidate
-        loss = tf.nn.sparse_softmax_cross_entropy_with_logits(
-            tf.maximum(targets - 1, 0), logits[:, 1:]
-        )
+
+        @tf.custom_gradient
+        def losses(scores: Any) -> Any:
+            # the library's own operation takes three times as long as the matrix products
+            chances = tf.nn.softmax(scores)
+
+            places = tf.stack([tf.range(tf.size(goals)), goals], axis=1)
+
+            def gradient(upstream: Any) -> Any:
+                spread = upstream[:, None] * chances
+                return tf.tensor_scatter_nd_sub(spread, places, upstream)
+
+            return -tf.math.log(tf.gather_nd(chances, places) + _LEAST_CHANCE), gradient
+
+        loss = losses(logits)
         return tf.reduce_sum(loss * sample_weight) / tf.maximum(tf.reduce_sum(sample_weight), 1e-9)
 
 
@@ -46,10 +60,11 @@ class WideDeep(tfrs.Model):
     def __init__(self, parameters: Mapping[str, NDArray[Any]], config: SlowConfig) -> None:
         super().__init__()
         self._config = config
-        table = CrossTable(
-            parameters["wide_indptr"], parameters["wide_items"], parameters["wide_weights"]
+        self.wide = WideCrosses(
+            parameters["wide_weights"],
+            parameters["repeat_weights"],
+            trained=config.halves != "deep",
         )
-        self.wide = WideCrosses(table, len(parameters["item_bias"]))
         self.deep = DeepTowers(parameters, config)
         self.retrieval = CatalogueRetrieval()
         self.outcome = tfrs.tasks.Ranking(
@@ -65,49 +80,64 @@ class WideDeep(tfrs.Model):
           scale: Factor on both learning rates.
         """
         config = self._config
+        crosses, others = [], [*self.deep.trainable_variables]
+        if config.halves != "deep":
+            crosses, others = [self.wide.weights_by_pair], [*others, self.wide.repeat_weights]
         deep = tf.keras.optimizers.AdamW(
-            config.deep_learning_rate * scale, weight_decay=config.deep_weight_decay
+            config.deep_learning_rate * scale,
+            weight_decay=config.deep_weight_decay,
+            # fused, a large table is read and written once; a small one is not worth it
+            jit_compile=sum(v.shape.num_elements() for v in others) > _WORTH_FUSING,
         )
         deep.exclude_from_weight_decay(var_names=list(NOT_DECAYED))
         wide = WarmFtrl(
             config.wide_learning_rate * scale, l1_regularization_strength=config.wide_l1
         )
+        # made here: a compiled step cannot make variables
+        wide._create_all_weights(crosses)  # noqa: SLF001
+        deep.build(others)
         self.compile(
             optimizer=tfrs.experimental.optimizers.CompositeOptimizer(
-                [
-                    (wide, lambda: self.wide.trainable_variables),
-                    (deep, lambda: self.deep.trainable_variables),
-                ]
+                [(wide, lambda: crosses), (deep, lambda: others)]
             )
         )
 
-    def logits(self, batch: Mapping[str, Any], *, training: bool) -> tuple[Any, Any, Any]:
-        """The summed logit of every item for the chosen rows, and what the outcome head needs.
+    def logits(self, batch: Mapping[str, Any], chance: Chance | None = None) -> Any:
+        """The summed logit of every competing item, and what the outcome head needs.
 
         Args:
-          batch: Query features; `ranked` names the rows to score, and `positions`
-            and `example` the crosses they touch, `example` counting within `ranked`.
-          training: Whether dropout is on.
+          batch: Query features; the first rows, as many as there are in `goal`, are scored,
+            and `pairs` and `logits` name the crosses they touch.
+          chance: Dropout; None for none.
 
         Returns:
-          scores: [ranked, n_items], hidden: [batch, hidden], vectors: [n_items, d].
+          scores: [ranked, candidates], hidden: [batch, hidden], vectors: [n_items, d].
         """
-        vectors = self.deep.item_vectors(training=training)
-        hidden = self.deep.hidden(batch, vectors, training=training)
-        ranked = tf.gather(hidden, batch["ranked"])
-        wide = self.wide(batch["positions"], batch["example"], tf.shape(ranked)[0])
-        return self.deep.retrieval_logits(ranked, vectors) + wide, hidden, vectors
+        vectors = self.deep.item_vectors(chance)
+        hidden = self.deep.hidden(batch, vectors, chance)
+        goal = batch["goal"]
+        query = self.deep.queries(hidden[: tf.shape(goal)[0]])
+        if "candidates" not in batch:
+            scores = tf.matmul(query, vectors, transpose_b=True) + (
+                self.deep.p["item_bias"] - NO_CANDIDATE * tf.one_hot(0, tf.shape(vectors)[0])
+            )
+            return self.wide(scores, batch["pairs"], batch["logits"]), hidden, vectors
+        items, correction = batch["candidates"], batch["correction"]
+        scores = tf.matmul(query, tf.gather(vectors, items), transpose_b=True)
+        scores += tf.gather(self.deep.p["item_bias"], items) - correction
+        # a row's own target is there for certain
+        own = tf.one_hot(goal, tf.shape(items)[0]) * correction
+        scores = self.wide(scores + own, batch["pairs"], batch["logits"])
+        return scores, hidden, vectors
 
     def compute_loss(self, inputs: Mapping[str, Any], training: bool = False) -> Any:  # noqa: FBT001, FBT002 - the library's signature
         """Retrieval loss on the successes plus the weighted outcome loss on all, in nats."""
-        scores, hidden, vectors = self.logits(inputs, training=training)
-        target, ranked = inputs["target"], inputs["ranked"]
-        goal = tf.gather(target, ranked)
-        counted = tf.gather(inputs["weight"], ranked) * tf.cast(goal > 0, tf.float32)
-        retrieval = self.retrieval(scores, goal, counted)
+        chance = Chance(inputs["seed"]) if training else None
+        scores, hidden, vectors = self.logits(inputs, chance)
+        retrieval = self.retrieval(scores, inputs["goal"], inputs["weight"])
         outcome = self.outcome(
             labels=inputs["label"][:, None],
-            predictions=self.deep.outcome_logits(hidden, vectors, target)[:, None],
+            predictions=self.deep.outcome_logits(hidden, vectors, inputs["target"])[:, None],
             compute_metrics=False,
         )
         labelled = inputs["labelled"]
@@ -118,4 +148,5 @@ class WideDeep(tfrs.Model):
         """The trained arrays under their bundle names."""
         arrays = {name: variable.numpy() for name, variable in self.deep.p.items()}
         arrays["wide_weights"] = self.wide.weights_by_pair.numpy()
+        arrays["repeat_weights"] = self.wide.repeat_weights.numpy()
         return arrays

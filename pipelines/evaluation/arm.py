@@ -68,8 +68,12 @@ class Arm(Protocol):
     def learn(self, events: Events) -> None:
         """Takes events that have been asked about, in order."""
 
-    def night(self) -> None:
-        """A day has ended: the time for what is not done after every event."""
+    def night(self) -> Mapping[str, Any] | None:
+        """A day has ended: the time for what is not done after every event.
+
+        Returns:
+          What the record is to say of this night, or nothing.
+        """
 
     def ask(self, question: Question) -> Ticket:
         """What the answer depends on, as it is now; must not change afterwards."""

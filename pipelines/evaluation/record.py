@@ -26,6 +26,7 @@ class Asked:
       block: [questions] day or period.
       timestamp_ms: [questions] when.
       actor_events: [questions] events of the actor before this one.
+      actor_bootstrap: [questions] the actor's events in the bootstrap part.
       item_events: [questions] events of the target before this one.
       item_age_s: [questions] seconds since the target's first event; NaN before it.
       item_bootstrap: [questions] the target's successes in the bootstrap part.
@@ -36,6 +37,7 @@ class Asked:
     block: NDArray[np.int32]
     timestamp_ms: NDArray[np.int64]
     actor_events: NDArray[np.int32]
+    actor_bootstrap: NDArray[np.int32]
     item_events: NDArray[np.int32]
     item_age_s: NDArray[np.float64]
     item_bootstrap: NDArray[np.int32]

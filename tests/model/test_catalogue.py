@@ -130,3 +130,18 @@ def test_a_title_stands_for_an_item_where_there_is_one(catalogue):
     catalogue.put([ItemChange("bare", {})])
     assert catalogue.title(catalogue.number("i3")) == "Item 3"
     assert catalogue.title(catalogue.number("bare")) == "bare"
+
+
+def test_an_item_that_the_model_knows_and_nobody_described_is_here_once_an_event_names_it(scorer):
+    catalogue = Catalogue(scorer)
+    number = catalogue.number("i3")
+    assert not catalogue.allowed(0)[number]
+    catalogue.ensure(["i3"])
+    assert catalogue.allowed(0)[number]
+
+
+def test_an_event_does_not_bring_a_deleted_item_back(scorer):
+    catalogue = Catalogue(scorer)
+    catalogue.put([ItemChange("i3", {}), ItemChange("i3", None)])
+    catalogue.ensure(["i3"])
+    assert not catalogue.allowed(0)[catalogue.number("i3")]

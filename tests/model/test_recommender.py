@@ -9,7 +9,8 @@ from model.fast.config import MemoryConfig
 from model.interactions import Event, EventRules, ItemChange, Kind, UserChange
 from model.recommender import Recommender
 from model.request import PARTS, Query
-from model.slow.examples import Examples, Metadata, event_columns
+from model.slow.columns import Metadata, event_columns
+from model.slow.examples import Examples
 from model.slow.scorer import SlowScorer
 from model.storage.event_log import open_log
 from tests.tiny_model import tiny_model
@@ -105,17 +106,22 @@ def test_named_crosses_and_trending_are_what_the_parts_say(recommender):
 
 
 def test_leaving_an_event_out_changes_the_deep_score_by_what_was_stated(log, tmp_path):
-    reply = ask(recommender_on(log), n=5, explain="full", exclude_seen=False)
-    stated = [c for c in reply.because[0] if c.kind == "history"]
-    assert stated
-    cause = stated[0]
+    reply = ask(recommender_on(log), n=20, explain="full", exclude_seen=False)
+    stated = [
+        (place, cause)
+        for place, causes in enumerate(reply.because)
+        for cause in causes
+        # the user's dislikes fill the history, where an older one would take the free place
+        if cause.kind == "history" and cause.text.startswith("you liked")
+    ]
+    where, cause = stated[0]
     other = open_log(tmp_path / "without.db")
     left_out = [e for e in EVENTS if not (e.user_id == "u1" and e.item_id == cause.item_id)]
     other.append(metadata(), received_ms=NOW_MS)
     other.append(left_out, received_ms=NOW_MS)
     again = ask(recommender_on(other), n=40, explain="brief", exclude_seen=False)
-    place = again.item_ids.index(reply.item_ids[0])
-    moved = reply.parts["slow_deep"][0] - again.parts["slow_deep"][place]
+    place = again.item_ids.index(reply.item_ids[where])
+    moved = reply.parts["slow_deep"][where] - again.parts["slow_deep"][place]
     last = max((e for e in EVENTS if e.user_id == "u1"), key=lambda e: e.timestamp_ms)
     # leaving out the last event also changes the `last` input, which is stated apart
     if last.item_id != cause.item_id:

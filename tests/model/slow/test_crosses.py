@@ -18,7 +18,12 @@ examples = st.lists(
 def admitted(drawn, min_count=1, per_row=100):
     rows = np.array([rows for rows, _ in drawn], np.int32)
     targets = np.array([target for _, target in drawn], np.int32)
-    return admit(rows, targets, N_ROWS, N_ITEMS, min_count=min_count, per_row=per_row)
+
+    def batches():
+        for start in range(0, len(rows), 7):
+            yield rows[start : start + 7], targets[start : start + 7]
+
+    return admit(batches, N_ROWS, N_ITEMS, min_count=min_count, per_row=per_row)
 
 
 def pairs_of(table):

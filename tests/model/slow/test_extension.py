@@ -1,7 +1,7 @@
 """A bundle that grows: what is old does not move by a bit, what is new stands where it stood."""
 
 import dataclasses
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from model.catalogue import Catalogue
 from model.interactions import Attributes, EventRules, ItemChange, LogRow
 from model.slow.bundle import Bundle, Calibration, load_bundle, make_bundle, write_bundle
+from model.slow.columns import Coded, EventColumns, Metadata, event_columns
 from model.slow.crosses import CrossTable
-from model.slow.examples import EventColumns, Examples, Metadata, event_columns
+from model.slow.examples import Examples
 from model.slow.extension import described, grown, grown_space, growth, with_crosses
 from model.slow.parameters import initial_parameters
 from model.slow.schema import AttributeType, Schema
@@ -51,8 +52,10 @@ def later_rows(first_seq):
 @pytest.fixture(scope="module")
 def world():
     columns, described_before = tiny_world_columns()
-    devices = {n: {"device": "phone" if n % 2 else "desk"} for n in range(0, len(columns), 3)}
-    columns = dataclasses.replace(columns, properties=devices)
+    moment = np.arange(len(columns), dtype=np.int32)
+    moment = np.where(moment % 3 == 0, 1 + moment % 2, 0).astype(np.int32)
+    moments: list[Attributes] = [{}, {"device": "desk"}, {"device": "phone"}]
+    columns = dataclasses.replace(columns, moment=moment, moments=moments)
     # some have no occupation, so that the unknown one has crosses of its own
     users = {u: a for n, (u, a) in enumerate(described_before.users.items()) if n % 4}
     before = Metadata(described_before.items, users)
@@ -80,17 +83,18 @@ def world():
 
 
 def joined(first, second):
-    fields = {}
-    for field in dataclasses.fields(EventColumns):
-        one, two = getattr(first, field.name), getattr(second, field.name)
-        fields[field.name] = one + two if isinstance(one, list) else one
-        if isinstance(one, np.ndarray):
-            fields[field.name] = np.concatenate([one, two])
-    fields["properties"] = {
-        **first.properties,
-        **{len(first) + n: values for n, values in second.properties.items()},
+    fields: dict[str, Any] = {
+        field.name: np.concatenate([getattr(first, field.name), getattr(second, field.name)])
+        for field in dataclasses.fields(EventColumns)
+        if isinstance(getattr(first, field.name), np.ndarray)
     }
-    return EventColumns(**fields)
+    for name in ("actor", "item"):
+        one, two = getattr(first, name), getattr(second, name)
+        terms = list(dict.fromkeys([*one.terms, *two.terms]))
+        codes = {term: code for code, term in enumerate(terms)}
+        fields[name] = Coded(terms, np.array([codes[term] for term in (*one, *two)], np.int32))
+    fields["moment"] = np.concatenate([first.moment, len(first.moments) + second.moment])
+    return EventColumns(**fields, moments=[*first.moments, *second.moments])
 
 
 @pytest.fixture(scope="module")

@@ -1,17 +1,21 @@
 """The serving arithmetic against loops over the formulas."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from model.errors import CorruptBundleError
 from model.slow.bundle import load_bundle, write_bundle
 from model.slow.scorer import SlowScorer
-from tests.tiny_model import tiny_model
+from tests.tiny_model import CONFIG, tiny_model
+
+COSINE = dataclasses.replace(CONFIG, similarity="cosine")
 
 
-@pytest.fixture(scope="module")
-def model():
-    return tiny_model()
+@pytest.fixture(scope="module", params=[CONFIG, COSINE], ids=["dot", "cosine"])
+def model(request):
+    return tiny_model(config=request.param)
 
 
 def pooled_by_hand(vectors, items, decay):
@@ -27,7 +31,7 @@ def item_vector_by_hand(p, item):
     for at in range(p["item_slot_indptr"][item], p["item_slot_indptr"][item + 1]):
         embedded = p["item_attribute_embedding"][p["item_slots"][at]]
         vector = vector + p["item_slot_weights"][at] * embedded
-    return vector
+    return vector / np.linalg.norm(vector) if p["query_scale"][0] else vector
 
 
 def score_by_hand(p, space, batch, row):
@@ -48,11 +52,17 @@ def score_by_hand(p, space, batch, row):
     )
     hidden = np.maximum(inputs @ p["hidden_kernel"] + p["hidden_bias"], 0)
     query = hidden @ p["query_kernel"] + p["query_bias"]
+    if p["query_scale"][0]:
+        query = p["query_scale"][0] * query / np.linalg.norm(query)
     wide = np.zeros(n_items)
     for active in space.wide_rows(batch)[row]:
         if active >= 0:
             for at in range(p["wide_indptr"][active], p["wide_indptr"][active + 1]):
                 wide[p["wide_items"][at]] += p["wide_weights"][at]
+    length = space.wide_history
+    met = [*batch.liked[row, :length], *batch.disliked[row, :length], last]
+    for place, item in enumerate(met):
+        wide[item] += p["repeat_weights"][place] if item >= 0 else 0.0
     outcome_query = hidden @ p["outcome_kernel"] + p["outcome_query_bias"]
     own = (hidden @ p["outcome_user_kernel"])[0]
     outcome = vectors @ outcome_query + own + p["outcome_item_bias"]
@@ -112,6 +122,8 @@ def test_an_unseen_item_gets_the_unknown_id_plus_its_attributes(model):
     expected = p["item_embedding"][0] + sum(
         w * p["item_attribute_embedding"][s] for s, w in zip(slots, weights, strict=True)
     )
+    if p["query_scale"][0]:
+        expected = expected / np.linalg.norm(expected)
     np.testing.assert_allclose(scorer.vector_of(slots, weights), expected, atol=1e-6)
 
 

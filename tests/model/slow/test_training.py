@@ -1,15 +1,20 @@
 """Joint training: parity, determinism, learning, and what each half does."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from model.errors import BadInputError, ParityError
+from model.slow.batches import Batches, rows_of
 from model.slow.bootstrap import train_from_scratch
 from model.slow.bundle import Bundle
 from model.slow.config import SlowConfig
+from model.slow.crosses import entries
+from model.slow.engine import tf
 from model.slow.evaluation import evaluate
 from model.slow.scorer import SlowScorer
-from model.slow.training import Plan, check_parity, fit, training_batch
+from model.slow.training import Plan, check_parity, fit
 from model.slow.wide_deep import WideDeep
 from tests.tiny_model import CONFIG, tiny_model, tiny_world_columns
 from tests.worlds import SCHEMA
@@ -30,6 +35,32 @@ def trained():
 
 def test_the_numpy_scorer_equals_tensorflow(model):
     assert check_parity(model.bundle, model.examples, np.arange(0, 1200, 5)) <= 1e-5
+
+
+def test_the_numpy_scorer_equals_tensorflow_by_cosine(model):
+    cosine = tiny_model(config=dataclasses.replace(CONFIG, similarity="cosine"))
+    assert check_parity(cosine.bundle, cosine.examples, np.arange(0, 1200, 5)) <= 1e-5
+    scores = [SlowScorer(m.bundle).score(m.examples.queries(np.arange(9))) for m in (model, cosine)]
+    assert np.abs(scores[0].deep - scores[1].deep).max() > 0.1
+
+
+@pytest.mark.parametrize(
+    ("halves", "similarity", "part"),
+    [("wide", "dot", "deep"), ("wide", "cosine", "deep"), ("deep", "dot", "wide")],
+)
+def test_a_half_that_is_left_out_adds_exactly_nothing(halves, similarity, part):
+    columns, metadata = tiny_world_columns()
+    config = dataclasses.replace(CONFIG, halves=halves, similarity=similarity, max_epochs=2)
+    trained = train_from_scratch(columns, metadata, SCHEMA, config, seed=3)
+    slow = SlowScorer(trained.bundle).score(trained.examples.queries(np.arange(0, 1200, 9)))
+    assert (getattr(slow, part) == 0.0).all()
+    assert np.abs(getattr(slow, halves)).max() > 0.1
+    assert check_parity(trained.bundle, trained.examples, np.arange(0, 1200, 9)) <= 1e-5
+
+
+def test_what_is_never_met_twice_is_learned_not_to_be_repeated(trained):
+    # of the test world's users nobody rates an item twice
+    assert trained.bundle.parameters["repeat_weights"][: CONFIG.wide_history].max() < -0.05
 
 
 def test_the_trained_bundle_passes_parity(trained):
@@ -55,7 +86,11 @@ def test_the_loss_equals_the_formula_worked_out_by_hand(model):
     parameters = model.bundle.parameters
     config = SlowConfig(**{**vars(CONFIG), "outcome_weight": 0.5})
     which = np.arange(100, 140)
-    batch = training_batch(model.examples, which, parameters["wide_indptr"])
+    ranked, other = (
+        which[s] for s in (model.examples.success[which], ~model.examples.success[which])
+    )
+    batches = Batches(model.examples, which, parameters, config)
+    batch = batches.batch(rows_of(ranked), rows_of(other), np.random.default_rng(0))
     loss = float(WideDeep(parameters, config).compute_loss(batch, training=False))
     scorer = SlowScorer(model.bundle)
     slow = scorer.score(model.examples.queries(which))
@@ -66,6 +101,69 @@ def test_the_loss_equals_the_formula_worked_out_by_hand(model):
     z = scorer.outcome_logits(slow.hidden, scorer.vectors, item[:, None])[:, 0].astype(float)
     outcome = np.mean(np.logaddexp(0, z) - success * z)
     assert loss == pytest.approx(retrieval + 0.5 * outcome, rel=1e-5)
+
+
+def joint_loss_and_wide_gradient(model, config, which):
+    """Loss and wide gradient as training sees them, and the batch behind."""
+    parameters = model.bundle.parameters
+    batches = Batches(model.examples, which, parameters, config)
+    batch = batches.batch(rows_of(which), rows_of(which[:0]), np.random.default_rng(2))
+    engine = WideDeep(parameters, config)
+    with tf.GradientTape() as tape:
+        loss = engine.compute_loss(batch, training=False)
+    return float(loss), tape.gradient(loss, engine.wide.weights_by_pair).numpy(), batch
+
+
+def scores_by_scorer(model, which):
+    slow = SlowScorer(model.bundle).score(model.examples.queries(which))
+    return (slow.wide + slow.deep + model.bundle.parameters["item_bias"]).astype(float)
+
+
+def test_the_sampled_loss_equals_the_formula_worked_out_by_hand(model):
+    which = np.flatnonzero(model.examples.success)[100:140]
+    config = dataclasses.replace(
+        CONFIG, full_softmax_items=5, sampled_candidates=9, outcome_weight=0.0
+    )
+    loss, _, batch = joint_loss_and_wide_gradient(model, config, which)
+    candidates, correction = batch["candidates"], batch["correction"].astype(float)
+    assert 20 < (candidates > 0).sum() < 40
+    expected = []
+    for scores, target in zip(scores_by_scorer(model, which), batch["target"], strict=True):
+        total = sum(
+            np.exp(scores[item]) / (1.0 if item == target else np.exp(chance))
+            for item, chance in zip(candidates, correction, strict=True)
+            if item > 0
+        )
+        expected.append(np.log(total) - scores[target])
+    assert loss == pytest.approx(np.mean(expected), rel=1e-5)
+
+
+def test_the_sampled_loss_and_gradient_come_near_the_full_ones_on_average(model):
+    which = np.flatnonzero(model.examples.success)[100:140]
+    full = dataclasses.replace(CONFIG, outcome_weight=0.0)
+    loss, gradient, _ = joint_loss_and_wide_gradient(model, full, which)
+    many = dataclasses.replace(full, full_softmax_items=5, sampled_candidates=2000)
+    sampled_loss, sampled_gradient, _ = joint_loss_and_wide_gradient(model, many, which)
+    assert sampled_loss == pytest.approx(loss, rel=1e-4)
+    np.testing.assert_allclose(sampled_gradient, gradient, atol=1e-5)
+
+
+def test_the_wide_gradient_equals_the_formula_worked_out_by_hand(model):
+    which = np.flatnonzero(model.examples.success)[100:140]
+    config = dataclasses.replace(CONFIG, outcome_weight=0.0)
+    _, gradient, _ = joint_loss_and_wide_gradient(model, config, which)
+    scores = scores_by_scorer(model, which)[:, 1:]
+    errors = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+    errors[np.arange(len(which)), model.examples.item[which] - 1] -= 1.0
+    p = model.bundle.parameters
+    positions, slot = entries(
+        p["wide_indptr"], rows := model.bundle.space.wide_rows(model.examples.queries(which))
+    )
+    expected = np.zeros(len(p["wide_items"]))
+    felt = errors[slot // rows.shape[1], p["wide_items"][positions] - 1] / len(which)
+    np.add.at(expected, positions, felt)
+    assert np.abs(expected).max() > 1e-3
+    np.testing.assert_allclose(gradient, expected, atol=1e-6)
 
 
 def share_of_own_taste(bundle, examples):

@@ -1,0 +1,107 @@
+"""The arms by name: which parts of the system are on, and what stands in for the others."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from model.errors import BadInputError
+from model.fast.config import MemoryConfig
+from model.workspace import Config
+from pipelines.baselines.registry import BASELINES
+from pipelines.evaluation.chain import Nights
+
+OURS: Final = "ours"
+
+_MEMORY_OFF: Final[Mapping[str, Any]] = {"trending_weight": 0.0}
+
+
+@dataclass(frozen=True)
+class ProductArm:
+    """One setting of the product.
+
+    Attributes:
+      nights: What happens at night.
+      memory: Changes to the settings of the fast memory.
+      slow: Changes to the settings of the slow model.
+      night: Changes to the settings of the night.
+      kind: The product itself, the slow model with a memory of its errors, or a placebo
+        that gives every user another user's memory.
+      words: What the arm is, in words.
+    """
+
+    nights: Nights
+    words: str
+    memory: Mapping[str, Any] = field(default_factory=dict)
+    slow: Mapping[str, Any] = field(default_factory=dict)
+    night: Mapping[str, Any] = field(default_factory=dict)
+    kind: Literal["product", "error memory", "another user"] = "product"
+
+    def config(self, base: Config) -> Config:
+        """The protocol's settings with this arm's changes."""
+        return dataclasses.replace(
+            base,
+            slow=dataclasses.replace(base.slow, **self.slow),
+            night=dataclasses.replace(base.night, **self.night),
+        )
+
+    def memory_config(self, base: MemoryConfig) -> MemoryConfig:
+        """The protocol's memory settings with this arm's changes."""
+        return dataclasses.replace(base, **self.memory)
+
+
+PRODUCT: Final[Mapping[str, ProductArm]] = {
+    "slow": ProductArm("none", "slow model, never taught again", _MEMORY_OFF),
+    "slow+finetune": ProductArm("finetune", "slow model, fine-tuned every night", _MEMORY_OFF),
+    "slow+retrain": ProductArm("retrain", "slow model, retrained every night", _MEMORY_OFF),
+    "slow+errormemory": ProductArm(
+        "none", "slow model and a memory of its errors", _MEMORY_OFF, kind="error memory"
+    ),
+    "slow+errormemory+finetune": ProductArm(
+        "finetune", "memory of errors, fine-tuned every night", _MEMORY_OFF, kind="error memory"
+    ),
+    "slow+fast": ProductArm("none", "slow model and fast memory, never consolidated"),
+    OURS: ProductArm("consolidate", "slow model, fast memory, consolidation"),
+    "wide": ProductArm("none", "wide half alone", _MEMORY_OFF, {"halves": "wide"}),
+    "deep": ProductArm("none", "deep half alone", _MEMORY_OFF, {"halves": "deep"}),
+    "ours-trending": ProductArm("consolidate", "ours without what is trending", _MEMORY_OFF),
+    "slow+fast-anotheruser": ProductArm(
+        "none", "placebo: every user gets another user's memory", kind="another user"
+    ),
+}
+
+ENSEMBLES: Final[Mapping[str, tuple[str, ...]]] = {"ensemble": ("wide", "deep")}
+
+MINIMUM: Final = (
+    "popularity-decayed",
+    "ease",
+    "slow+finetune",
+    "slow+errormemory+finetune",
+    OURS,
+)
+"""What a first table needs."""
+
+
+def arm_names() -> list[str]:
+    """All arms, baselines first."""
+    return [*BASELINES, *PRODUCT, *ENSEMBLES]
+
+
+def arm_words() -> Mapping[str, str]:
+    """What each arm is, for those whose names do not say it."""
+    return {name: arm.words for name, arm in PRODUCT.items()} | {
+        name: f"{' and '.join(parts)} trained apart and averaged"
+        for name, parts in ENSEMBLES.items()
+    }
+
+
+def check_arms(names: list[str]) -> None:
+    """Refuses names that no arm has.
+
+    Raises:
+      BadInputError: If there is one.
+    """
+    if unknown := sorted(set(names) - set(arm_names())):
+        raise BadInputError(
+            f"expected arms among {', '.join(arm_names())}; got {', '.join(unknown)}"
+        )

@@ -1,0 +1,186 @@
+"""From scores to ranks and metrics, with candidates and ties as the protocol says."""
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.errors import BadInputError
+from model.metrics import auc
+from pipelines.evaluation.stream import Stream
+
+LIST_LENGTH: Final = 10
+
+
+class Pending(NamedTuple):
+    """A question that waits for its answer.
+
+    Attributes:
+      ticket: What the arm kept.
+      rows: The row, or the rows of the shown list by item number.
+      moment: Rows before this one had been learned.
+      own: Items that the actor had met; None where that does not matter.
+      asked: Whether it is a question of ranking.
+      judged: Whether it is a question of outcome.
+    """
+
+    ticket: Any
+    rows: NDArray[np.int64]
+    moment: int
+    own: NDArray[np.int64] | None
+    asked: bool = True
+    judged: bool = True
+
+
+class Ranked(NamedTuple):
+    """Where the targets stand.
+
+    Attributes:
+      rank: [questions] best is 1; a target that is no candidate stands behind all items.
+      n_candidates: [questions] how many compete.
+      scores: [questions, items] -inf where an item does not compete.
+      top: [questions, 10] the best candidates, best first, -1 padded.
+    """
+
+    rank: NDArray[np.int64]
+    n_candidates: NDArray[np.int64]
+    scores: NDArray[np.float32]
+    top: NDArray[np.int32]
+
+
+def ranked(
+    stream: Stream,
+    known_from: NDArray[np.int64],
+    pending: Sequence[Pending],
+    scores: NDArray[np.float32],
+) -> Ranked:
+    """Ranks the target of each question among its candidates.
+
+    A candidate with the target's score counts as better, so that an arm which gives
+    everything the same score earns nothing; so does one whose score is not a number.
+
+    Raises:
+      BadInputError: If the scores have the wrong shape.
+    """
+    if scores.shape != (len(pending), len(stream.items)):
+        raise BadInputError(
+            f"expected scores of shape {(len(pending), len(stream.items))} "
+            f"(questions, items), got {scores.shape}"
+        )
+    moments = np.array([p.moment for p in pending])
+    competes = known_from[None, :] < moments[:, None]
+    for row, p in zip(competes, pending, strict=True):
+        if stream.candidates == "unseen":
+            row[p.own] = False
+        elif stream.candidates == "seen":
+            met = np.zeros_like(row)
+            met[p.own] = True
+            row &= met
+    scores = np.where(competes, scores, np.float32(-np.inf))
+    targets = stream.events.item[[int(p.rows[0]) for p in pending]].astype(np.int64)
+    own = np.take_along_axis(scores, targets[:, None], axis=1)
+    rank = (~(scores < own) & competes).sum(axis=1)
+    is_candidate = np.take_along_axis(competes, targets[:, None], axis=1)[:, 0]
+    rank = np.where(is_candidate, rank, len(stream.items) + 1)
+    return Ranked(rank, competes.sum(axis=1), scores, _best(scores))
+
+
+def _best(scores: NDArray[np.float32]) -> NDArray[np.int32]:
+    """[questions, 10] numbers of the best-scored items, -1 where fewer have a score."""
+    scores = np.where(np.isnan(scores), np.float32(-np.inf), scores)
+    k = min(LIST_LENGTH, scores.shape[1])
+    chosen = np.argpartition(-scores, k - 1, axis=1)[:, :k]
+    values = np.take_along_axis(scores, chosen, axis=1)
+    order = np.lexsort((chosen, -values))
+    top = np.take_along_axis(chosen, order, axis=1)
+    top = np.where(np.take_along_axis(values, order, axis=1) > -np.inf, top, -1)
+    return np.pad(top, ((0, 0), (0, LIST_LENGTH - k)), constant_values=-1).astype(np.int32)
+
+
+def rank_metrics(
+    stream: Stream, pending: Sequence[Pending], standing: Ranked
+) -> dict[str, NDArray[np.float32]]:
+    """[questions] value of each of the stream's metrics that a single question has."""
+    values: dict[str, NDArray[Any]] = {}
+    for metric in stream.metrics:
+        name, _, cutoff = metric.partition("@")
+        if name == "coverage":
+            continue  # a property of all lists together
+        k = int(cutoff)
+        if name == "regret":
+            values[metric] = _regret(stream, pending, standing, k)
+        else:
+            values[metric] = _at(name, k, standing)
+    return {name: column.astype(np.float32) for name, column in values.items()}
+
+
+def _at(name: str, k: int, standing: Ranked) -> NDArray[Any]:
+    rank = standing.rank
+    gains = {
+        "ndcg": 1.0 / np.log2(1.0 + rank),
+        "hr": np.ones(len(rank)),
+        "recall": np.ones(len(rank)),
+        "mrr": 1.0 / rank,
+        # what a list drawn by lot would hit: for audits
+        "chance": np.minimum(k / np.maximum(standing.n_candidates, 1), 1.0),
+    }
+    if name not in gains:
+        raise BadInputError(f"expected a metric of {', '.join(gains)} or regret, got {name!r}")
+    return gains[name] if name == "chance" else np.where(rank <= k, gains[name], 0.0)
+
+
+def _regret(
+    stream: Stream, pending: Sequence[Pending], standing: Ranked, k: int
+) -> NDArray[np.float64]:
+    """[questions] planted worth of the best k candidates less that of the arm's, in the mean.
+
+    Where an arm names fewer than k items the rest is worth the worst candidate.
+    """
+    if stream.truth is None:
+        raise BadInputError(f"regret needs the planted truth, which {stream.name} does not have")
+    values = np.empty(len(pending))
+    for place, p in enumerate(pending):
+        worth = stream.truth(int(p.rows[0]))
+        competing = np.sort(worth[standing.scores[place] > -np.inf])[::-1]
+        top = standing.top[place, :k]
+        got = worth[top[top >= 0]]
+        n = min(k, len(competing))
+        short = n - len(got)
+        values[place] = competing[:n].mean() - (got.sum() + short * competing[-1:].sum()) / n
+    return values
+
+
+def list_metrics(
+    stream: Stream, pending: Sequence[Pending], scores: NDArray[np.float32]
+) -> tuple[dict[str, NDArray[np.float32]], NDArray[np.int32]]:
+    """[lists] value of each metric of shown lists, and no top lists.
+
+    A list without a click, or with nothing but clicks, has no metrics: NaN.
+    """
+    values = np.full((len(pending), len(stream.metrics)), np.nan, np.float32)
+    for place, p in enumerate(pending):
+        own = scores[place, stream.events.item[p.rows]].astype(np.float64)
+        clicked = stream.events.outcome[p.rows] > 0
+        if clicked.any() and not clicked.all():
+            own = np.where(np.isnan(own), -np.inf, own)
+            values[place] = [_of_list(metric, own, clicked) for metric in stream.metrics]
+    columns = {metric: values[:, place] for place, metric in enumerate(stream.metrics)}
+    return columns, np.zeros((len(pending), 0), np.int32)
+
+
+def _of_list(metric: str, scores: NDArray[np.float64], clicked: NDArray[np.bool_]) -> float:
+    """One metric of one shown list; a click stands behind the others of its score."""
+    if metric == "auc":
+        return auc(scores, clicked.astype(np.float64))
+    order = np.lexsort((clicked, -scores))
+    hits = clicked[order]
+    if metric == "mrr":
+        # the mean over the clicked, as the publisher of MIND computes it
+        return float((hits / np.arange(1, len(hits) + 1)).sum() / hits.sum())
+    name, _, cutoff = metric.partition("@")
+    if name != "ndcg":
+        raise BadInputError(f"expected auc, mrr or ndcg@k of a shown list, got {metric!r}")
+    k, discount = int(cutoff), 1.0 / np.log2(np.arange(2, len(hits) + 2))
+    best = np.sort(hits)[::-1]
+    return float((hits[:k] * discount[:k]).sum() / (best[:k] * discount[:k]).sum())

@@ -1,0 +1,177 @@
+"""The numbers that are kept: `docs/results.json`, and the page that is generated from it.
+
+The file is `{protocol: {command, date, commit, machine, seconds, seeds, arms: {arm:
+{metric: {mean, low, high}}}}}`.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from model.errors import BadInputError
+from model.files import write_atomically
+from pipelines.evaluation.reference import ANCHORS, Anchor
+from pipelines.evaluation.wording import bracket, duration, estimate_of, metric_name, number
+
+HEADING: Final = ("command", "date", "commit", "machine", "seconds", "seeds")
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """How the records of a run were made.
+
+    Attributes:
+      protocol: As on the command line.
+      command: The whole command.
+      date: Day of the run, like 2026-01-31.
+      commit: Of the code.
+      machine: In words: processor, cores, memory.
+      seconds: Of the whole run.
+      seeds: Of what is stochastic.
+      reference: The arm that others are measured against; empty for the best of the others.
+      subject: The arm that the report is about.
+      trials: Settings that were tried, by arm.
+      chosen: What was chosen of them, by arm.
+      words: What an arm is, for those whose names do not say it.
+    """
+
+    protocol: str
+    command: str
+    date: str
+    commit: str
+    machine: str
+    seconds: float
+    seeds: tuple[int, ...]
+    reference: str = ""
+    subject: str = "ours"
+    trials: Mapping[str, int] = field(default_factory=dict)
+    chosen: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    words: Mapping[str, str] = field(default_factory=dict)
+
+    def heading(self) -> dict[str, Any]:
+        """What stands under every table."""
+        told = {name: getattr(self, name) for name in HEADING}
+        return told | {"seconds": round(self.seconds, 1), "seeds": list(self.seeds)}
+
+
+def read_results(path: Path) -> dict[str, Any]:
+    """What has been recorded by protocol; empty where there is no file.
+
+    Raises:
+      BadInputError: If the file is not JSON of that shape.
+    """
+    if not path.exists():
+        return {}
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise BadInputError(f"{path} is not JSON: {error}") from error
+    if not isinstance(found, dict) or not all(
+        isinstance(entry, dict) and "arms" in entry for entry in found.values()
+    ):
+        raise BadInputError(f"expected {path} to hold an object of protocols with their arms")
+    return found
+
+
+def merge_json(path: Path, protocol: str, entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Puts a protocol's entry into a file and leaves the others as they are; atomic.
+
+    Raises:
+      BadInputError: If the file that is there is not of the shape.
+    """
+    merged = {**read_results(path), protocol: dict(entry)}
+    ordered = dict(sorted(merged.items()))
+    write_atomically(path, (json.dumps(ordered, indent=1, ensure_ascii=False) + "\n").encode())
+    return ordered
+
+
+def record_results(summary: Mapping[str, Any], path: Path) -> None:
+    """Records a run's numbers, and generates the page beside the file: same name, `.md`.
+
+    Args:
+      summary: As `write_report` returns it.
+      path: The JSON file; the entries of other protocols stay.
+
+    Raises:
+      BadInputError: If the file that is there is not of the shape.
+    """
+    entry = {name: summary[name] for name in (*HEADING, "arms")}
+    merge_json(path, summary["protocol"], entry)
+    write_page(path)
+
+
+def write_page(path: Path) -> None:
+    """Generates the page of a results file beside it.
+
+    Raises:
+      BadInputError: If the file is not of the shape.
+    """
+    page = results_markdown(read_results(path))
+    write_atomically(path.with_suffix(".md"), page.encode())
+
+
+_INTRODUCTION: Final = """\
+# Results
+
+Generated from `results.json` by `slowwave evaluate --record`; do not edit.
+
+Every number comes from a replay: events are scored one by one before anything is learned of
+them, with nights in between. A replay can show that one method predicts better than another,
+not that it earns more. Brackets are 95 % intervals of a bootstrap over users with the days or
+periods as outer level; arms are compared on the same draws, so two arms can differ clearly
+though their intervals overlap. Coverage is the share of all items that stand in any list.
+"""
+
+
+def results_markdown(results: Mapping[str, Any]) -> str:
+    """The page of recorded results; the same text for the same results."""
+    if not results:
+        return f"{_INTRODUCTION}\nNothing has been recorded yet.\n"
+    parts = [_INTRODUCTION, *(_protocol(name, results[name]) for name in sorted(results))]
+    return "\n".join(parts)
+
+
+def _protocol(name: str, entry: Mapping[str, Any]) -> str:
+    arms: Mapping[str, Mapping[str, Any]] = entry["arms"]
+    metrics = list(dict.fromkeys(metric for own in arms.values() for metric in own))
+    rows = [
+        [f"`{arm}`", *(_cell(own.get(metric)) for metric in metrics)] for arm, own in arms.items()
+    ]
+    parts = [f"## {name}\n", _table(["arm", *map(metric_name, metrics)], rows)]
+    if anchors := ANCHORS.get(name):
+        parts.append(_beside(anchors, arms))
+    seeds = ", ".join(map(str, entry["seeds"]))
+    parts.append(
+        f"`{entry['command']}`, {entry['date']}, commit `{entry['commit']}`, {entry['machine']}, "
+        f"{duration(entry['seconds'])}; seeds {seeds}.\n"
+    )
+    return "\n".join(parts)
+
+
+def _beside(anchors: Sequence[Anchor], arms: Mapping[str, Mapping[str, Any]]) -> str:
+    metrics = list(anchors[0].values)
+    rows = []
+    for anchor in anchors:
+        own = arms.get(anchor.arm or "", {})
+        measured = [number(own[metric]["mean"]) if metric in own else "" for metric in metrics]
+        pairs = zip(anchor.values.values(), measured, strict=True)
+        cells = [cell for theirs, ours in pairs for cell in (number(theirs), ours)]
+        rows.append([anchor.name, anchor.source, f"`{anchor.arm}`" if own else "", *cells])
+    columns = [column for metric in metrics for column in (metric_name(metric), "ours")]
+    return "Numbers of others and ours side by side:\n\n" + _table(
+        ["measured by others", "source", "our arm", *columns], rows
+    )
+
+
+def _cell(stored: Mapping[str, float | None] | None) -> str:
+    if stored is None:
+        return ""
+    estimate = estimate_of(stored)
+    return f"{number(estimate.mean)} {bracket(estimate)}"
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
