@@ -39,7 +39,7 @@ def epoch_ms(number: float) -> int:
     # false for NaN too
     if FIRST_MS <= number <= LATEST_MS:
         time_ms = round(number * 1_000) if abs(number) < _SECONDS_BELOW else round(number)
-        if FIRST_MS <= time_ms:
+        if time_ms >= FIRST_MS:
             return time_ms
     raise BadInputError("timestamp must be a finite number of this era", "invalid_timestamp")
 

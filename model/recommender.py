@@ -27,7 +27,7 @@ from model.request import PARTS, Query, Recommendation
 from model.slow.bundle import load_bundle
 from model.slow.features import PADDING, QueryBatch
 from model.slow.scorer import FloatArray, Slow, SlowScorer
-from model.storage.event_log import EventLog, item_of
+from model.storage.event_log import LogReader, item_of
 
 _TRENDING_STEPS: Final = 4096
 _CHUNK: Final = 10_000
@@ -89,7 +89,7 @@ class Recommender:
         self,
         scorer: SlowScorer,
         version: str,
-        log: EventLog,
+        log: LogReader,
         rules: EventRules,
         memory: MemoryConfig,
     ) -> None:
@@ -109,7 +109,7 @@ class Recommender:
         cls,
         folder: Path,
         manifest: Mapping[str, Any],
-        log: EventLog,
+        log: LogReader,
         rules: EventRules,
         memory: MemoryConfig,
     ) -> "Recommender":

@@ -17,7 +17,7 @@ from model.errors import NoModelError, ParityError
 from model.files import write_atomically
 from model.slow.bundle import Bundle, load_bundle, write_bundle
 from model.slow.training import PARITY_TOLERANCE
-from model.storage.event_log import EventLog
+from model.storage.event_log import LogReader
 from model.storage.registry import Registry
 from model.workspace import Config, Workspace, config_as_json, load_config
 from pipelines.console import Console, count
@@ -86,7 +86,7 @@ class NightRun:
 
 
 def consolidate_log(
-    log: EventLog, registry: Registry, run: NightRun, until_ms: int | None
+    log: LogReader, registry: Registry, run: NightRun, until_ms: int | None
 ) -> dict[str, Any]:
     """One night on an open log and a locked registry: `consolidate` without its report file."""
     served = _served(registry)

@@ -14,7 +14,7 @@ from model.slow.bundle import FORMAT, load_bundle
 from model.slow.columns import EventColumns, Metadata, event_columns
 from model.slow.examples import Examples
 from model.slow.training import OnProgress, check_parity
-from model.storage.event_log import EventLog, open_log
+from model.storage.event_log import LogReader, open_log
 from model.workspace import Config, config_as_json
 from pipelines.console import Bar
 
@@ -23,7 +23,7 @@ _CHUNK: Final = 50_000
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[EventLog]:
+def opened(path: Path) -> Iterator[LogReader]:
     """The event log, closed at the end; a missing one is bad input, not a new file."""
     if not path.exists():
         raise BadInputError(
@@ -52,7 +52,7 @@ class LogRead(NamedTuple):
     through_seq: int
 
 
-def read_log(log: EventLog, config: Config, until_ms: int | None) -> LogRead:
+def read_log(log: LogReader, config: Config, until_ms: int | None) -> LogRead:
     """The events before a moment, all where it is None, and the metadata.
 
     Where the log is not in the order of time, as after imports of several data sets, the
@@ -73,7 +73,7 @@ def read_log(log: EventLog, config: Config, until_ms: int | None) -> LogRead:
     return LogRead(event_columns(rows, config.events), metadata, through)
 
 
-def _events(log: EventLog, through_seq: int) -> Iterator[LogRow]:
+def _events(log: LogReader, through_seq: int) -> Iterator[LogRow]:
     after = 0
     while rows := log.tail(after, through_seq=through_seq, limit=_CHUNK):
         yield from (row for row in rows if row.kind == Kind.EVENT)

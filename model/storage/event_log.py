@@ -35,6 +35,7 @@ __all__ = [
     "CatalogueSnapshot",
     "Erased",
     "EventLog",
+    "LogReader",
     "SqliteEventLog",
     "event_of",
     "item_of",
@@ -75,8 +76,41 @@ class CatalogueSnapshot:
     items: tuple[ItemChange, ...]
 
 
-class EventLog(Protocol):
-    """An append-only log with one order, shared by any number of processes.
+class LogReader(Protocol):
+    """What is read of an append-only log with one order, by one thread.
+
+    Every method raises LogUnavailableError when the log cannot be used now.
+    """
+
+    def head(self) -> int:
+        """The last position, 0 when the log is empty; cheap enough for every request."""
+
+    def tail(
+        self, after_seq: int, *, through_seq: int | None = None, limit: int = 10_000
+    ) -> list[LogRow]:
+        """Rows after `after_seq`, up to and with `through_seq`, at most `limit`, in order."""
+
+    def actor_rows(self, actor: str, through_seq: int) -> list[LogRow]:
+        """The events of whom `actor_of` calls `actor`, up to and with `through_seq`, in order."""
+
+    def event(self, event_id: str) -> LogRow | None:
+        """The event of this id, or None."""
+
+    def catalogue(self) -> CatalogueSnapshot:
+        """All items and the position they belong to, read at one moment."""
+
+    def user(self, user_id: str) -> Attributes | None:
+        """A user's attributes, or None where none were ever given or they were deleted."""
+
+    def users(self) -> Iterator[UserChange]:
+        """Every user with metadata, by rising id."""
+
+    def close(self) -> None:
+        """Ends the use of the log."""
+
+
+class EventLog(LogReader, Protocol):
+    """A log that is shared by any number of processes.
 
     Any threads may append, amend and erase, while one thread does the rest. Every method
     raises LogUnavailableError when the log cannot be used now; nothing is half-written then.
@@ -111,34 +145,8 @@ class EventLog(Protocol):
     def erasures(self) -> Mapping[str, int]:
         """Position of the latest erasure of each digest of a user id."""
 
-    def head(self) -> int:
-        """The last position, 0 when the log is empty; cheap enough for every request."""
-
-    def tail(
-        self, after_seq: int, *, through_seq: int | None = None, limit: int = 10_000
-    ) -> list[LogRow]:
-        """Rows after `after_seq`, up to and with `through_seq`, at most `limit`, in order."""
-
-    def actor_rows(self, actor: str, through_seq: int) -> list[LogRow]:
-        """The events of whom `actor_of` calls `actor`, up to and with `through_seq`, in order."""
-
-    def event(self, event_id: str) -> LogRow | None:
-        """The event of this id, or None."""
-
-    def catalogue(self) -> CatalogueSnapshot:
-        """All items and the position they belong to, read at one moment."""
-
     def item(self, item_id: str) -> ItemChange | None:
         """An item's metadata, or None where there is no such item or it was deleted."""
-
-    def user(self, user_id: str) -> Attributes | None:
-        """A user's attributes, or None where none were ever given or they were deleted."""
-
-    def users(self) -> Iterator[UserChange]:
-        """Every user with metadata, by rising id."""
-
-    def close(self) -> None:
-        """Ends the use of the log."""
 
 
 def open_log(path: Path, *, busy_timeout_ms: int = 10_000) -> "SqliteEventLog":

@@ -59,6 +59,7 @@ class MemoryMachine(RuleBasedStateMachine):
 
     @rule(user=USERS, which=st.integers(0, 20))
     def something_is_taken_back(self, user, which):
+        which %= self.sent + 1
         self.sent += 1
         back = Event(f"e{self.sent}", "like", NOW_MS, user_id=user, retracts=f"e{which}")
         self.log.append([back], NOW_MS)
