@@ -27,7 +27,7 @@ from model.request import PARTS, Query, Recommendation
 from model.slow.bundle import load_bundle
 from model.slow.features import PADDING, QueryBatch
 from model.slow.scorer import FloatArray, Slow, SlowScorer
-from model.storage.event_log import LogReader, item_of
+from model.storage.event_log import LogReader
 
 _TRENDING_STEPS: Final = 4096
 _CHUNK: Final = 10_000
@@ -141,12 +141,9 @@ class Recommender:
         return self.as_of
 
     def _take(self, rows: list[LogRow]) -> None:
-        changes = [item_of(row) for row in rows if row.kind == Kind.ITEM]
-        if changes:
-            self.catalogue.put(changes)
+        if self.catalogue.follow(rows):
             # an item newer than the model may have a new vector, and be in any history
             self._views.clear()
-        self.catalogue.ensure(row.item_id for row in rows if row.item_id is not None)
         for row in rows:
             if row.kind == Kind.USER and row.user_id is not None:
                 self._views.pop(row.user_id, None)
