@@ -21,7 +21,8 @@ from model.storage.event_log import LogReader
 from model.storage.registry import Registry
 from model.workspace import Config, Workspace, config_as_json, load_config
 from pipelines.console import Console, count
-from pipelines.learning import LogRead, describe, on_bar, opened, provenance, read_log, verify
+from pipelines.learning import LogRead, describe, on_bar, provenance, read_log, verify
+from pipelines.opened_log import opened
 
 
 def consolidate(

@@ -1,41 +1,23 @@
 """What training from scratch and the night share: reading the log, progress, verification."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.metadata import version as distribution_version
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from model.errors import BadInputError
 from model.interactions import Kind, LogRow
 from model.slow.bundle import FORMAT, load_bundle
 from model.slow.columns import EventColumns, Metadata, event_columns
 from model.slow.examples import Examples
 from model.slow.training import OnProgress, check_parity
-from model.storage.event_log import LogReader, open_log
+from model.storage.event_log import LogReader
 from model.workspace import Config, config_as_json
 from pipelines.console import Bar
 
 _PARITY_REQUESTS: Final = 256
 _CHUNK: Final = 50_000
-
-
-@contextmanager
-def opened(path: Path) -> Iterator[LogReader]:
-    """The event log, closed at the end; a missing one is bad input, not a new file."""
-    if not path.exists():
-        raise BadInputError(
-            f"expected an event log at {path}, found none; import data first "
-            "(slowwave import PATH)",
-            "no_data",
-        )
-    log = open_log(path)
-    try:
-        yield log
-    finally:
-        log.close()
 
 
 class LogRead(NamedTuple):

@@ -12,11 +12,11 @@ from model.interactions import Attributes, Event, EventRules, ItemChange, UserCh
 from pipelines.parsing import AttributeCells, canonical, number, timestamp_ms, truth
 from pipelines.readers.tables import Cell, CellType, Row, Table
 
-_EVENT_COLUMNS: Final = (
+EVENT_COLUMNS: Final = (
     "event_id", "event_type", "user_id", "item_id", "value", "timestamp", "session_id",
     "request_id", "shown_items", "retracts",
 )  # fmt: skip
-_STATE_COLUMNS: Final = ("hidden", "available_from", "available_until")
+STATE_COLUMNS: Final = ("hidden", "available_from", "available_until")
 
 
 class Record(NamedTuple):
@@ -56,7 +56,7 @@ class EventRows:
           now_ms: The present.
         """
         self._at = {name: at for at, name in enumerate(table.columns)}
-        self._extra = [(at, n) for n, at in self._at.items() if n not in _EVENT_COLUMNS]
+        self._extra = [(at, n) for n, at in self._at.items() if n not in EVENT_COLUMNS]
         self._properties = AttributeCells(
             [name for _, name in self._extra],
             declared,
@@ -185,8 +185,8 @@ class EntityRows:
         """
         self._id_column = id_column
         self._id_at = table.columns.index(id_column)
-        known = (id_column, *(_STATE_COLUMNS if id_column == "item_id" else ()))
-        self._state_at = {n: at for at, n in enumerate(table.columns) if n in _STATE_COLUMNS}
+        known = (id_column, *(STATE_COLUMNS if id_column == "item_id" else ()))
+        self._state_at = {n: at for at, n in enumerate(table.columns) if n in STATE_COLUMNS}
         self._extra = [(at, n) for at, n in enumerate(table.columns) if n not in known]
         self.attributes = tuple(name for _, name in self._extra)
         self._cells = AttributeCells(

@@ -8,7 +8,8 @@ from model.slow.schema import Schema, read_schema
 from model.storage.registry import Registry
 from model.workspace import Config, Workspace, load_config
 from pipelines.console import Console
-from pipelines.learning import LogRead, describe, on_bar, opened, provenance, read_log, verify
+from pipelines.learning import LogRead, describe, on_bar, provenance, read_log, verify
+from pipelines.opened_log import opened
 
 
 def train(

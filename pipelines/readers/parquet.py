@@ -3,14 +3,15 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from model.errors import BadInputError
-from pipelines.readers.tables import CHUNK_ROWS, Cell, Chunk, Row, check_growth
+from pipelines.readers.parquet_types import EXACT
+from pipelines.readers.tables import CHUNK_ROWS, Cell, CellType, Chunk, Row, check_growth
 
 # Whole numbers beyond this are not exact as floats, so their digits say nothing.
 _EXACT: Final = 2.0**53
@@ -18,8 +19,22 @@ _EXACT: Final = 2.0**53
 _MOST_TEXT_BYTES: Final = 1 << 20
 
 
-def columns(path: Path) -> tuple[tuple[str, ...], frozenset[str]]:
-    """Names of all columns, and of those that hold text.
+class Columns(NamedTuple):
+    """What the columns of a file are.
+
+    Attributes:
+      names: All of them.
+      texts: Those that hold text.
+      declared: What columns hold, where the file's types are meant as they are.
+    """
+
+    names: tuple[str, ...]
+    texts: frozenset[str]
+    declared: dict[str, CellType]
+
+
+def columns(path: Path) -> Columns:
+    """The columns of a file.
 
     Raises:
       BadInputError: If the file is damaged, or a column's type has no text form.
@@ -30,7 +45,17 @@ def columns(path: Path) -> tuple[tuple[str, ...], frozenset[str]]:
         for column in schema:
             _converter(path, column)
         texts = frozenset(column.name for column in schema if _is_text(column.type))
-        return tuple(schema.names), texts
+        exact = EXACT in (schema.metadata or {})
+        declared = {each.name: _cell_type(each.type) for each in schema} if exact else {}
+        return Columns(tuple(schema.names), texts, declared)
+
+
+def _cell_type(kind: pa.DataType) -> CellType:
+    if pa.types.is_boolean(kind):
+        return CellType.TRUTH
+    if pa.types.is_floating(kind) or pa.types.is_integer(kind):
+        return CellType.NUMBER
+    return CellType.LIST if pa.types.is_list(kind) else CellType.TEXT
 
 
 def _check_size(path: Path, metadata: Any) -> None:
@@ -53,7 +78,7 @@ def chunks(path: Path) -> Iterator[Chunk]:
     Raises:
       BadInputError: If the file is damaged.
     """
-    _, texts = columns(path)
+    texts = columns(path).texts
     # one long text, named by many rows, must not become many
     with _sound(path), pq.ParquetFile(path, read_dictionary=sorted(texts)) as file:
         converters = [_converter(path, column) for column in file.schema_arrow]

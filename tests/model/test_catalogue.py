@@ -5,7 +5,7 @@ import pytest
 
 from model.catalogue import Catalogue, Filter
 from model.errors import BadInputError
-from model.interactions import Attributes, Event, ItemChange
+from model.interactions import Attributes, Entry, Event, ItemChange
 from model.slow.scorer import SlowScorer
 from model.storage.rows import encode
 from tests.tiny_model import tiny_model
@@ -155,7 +155,7 @@ def test_an_event_does_not_bring_a_deleted_item_back(scorer):
 
 
 def test_items_get_numbers_in_the_order_of_the_log_however_it_is_cut(scorer):
-    entries = [
+    entries: list[Entry] = [
         Event("e1", "click", 0, "u", "new a"),
         ItemChange("new b", {"year": 1990.0}),
         Event("e2", "click", 0, "u", "new c"),
