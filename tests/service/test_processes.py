@@ -16,6 +16,7 @@ import pytest
 from model.storage.event_log import open_log
 from model.workspace import Workspace
 from tests.service.conftest import Process, process, wait_until
+from tests.service.killing import kill_many_times
 
 
 def workers_of(running):
@@ -92,6 +93,12 @@ def test_sudden_death_under_load_loses_nothing_that_was_acknowledged(tiny_home):
     assert lost == []
     with process(tiny_home) as again, again.client() as client:
         assert client.get("/recommend/u1").status_code == 200
+
+
+def test_whatever_dies_when_nothing_acknowledged_is_lost_doubled_or_torn(tiny_home):
+    """The long form is `python -m tests.service.killing`."""
+    told = kill_many_times(tiny_home, 4)
+    assert told["acknowledged"] > 4 * 50
 
 
 def test_on_sigterm_a_request_that_runs_is_answered_and_durable(tiny_home):
