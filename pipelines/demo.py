@@ -73,9 +73,7 @@ def demo(
                 _show_calls(told, home, console)
                 return told
             _section(console, "Go on")
-            console.message(f"The service runs at {service.url} until you press Ctrl-C.")
-            _show_calls(told, home, console)
-            _wait(service, console)
+            _stay(service, told, home, console)
     return told
 
 
@@ -231,13 +229,15 @@ def _slowwave() -> str:
     return shlex.quote(str(own.relative_to(here) if own.is_relative_to(here) else own))
 
 
-def _wait(service: RunningService, console: Console) -> None:
-    """Returns at Ctrl-C.
+def _stay(service: RunningService, told: Mapping[str, Any], home: Path, console: Console) -> None:
+    """Says how to go on, and returns at Ctrl-C, which may come before all is said.
 
     Raises:
       ChildProcessError: If the service ends before.
     """
     try:
+        console.message(f"The service runs at {service.url} until you press Ctrl-C.")
+        _show_calls(told, home, console)
         service.process.wait()
     except KeyboardInterrupt:
         console.message("\nStopping the service.")

@@ -214,7 +214,11 @@ def _commit() -> str:
         return said.stdout.strip() if said.returncode == 0 else ""
 
     commit = git("rev-parse", "--short=10", "HEAD")
-    return f"{commit}+" if commit and git("status", "--porcelain", "-uno") else commit
+    return (
+        f"{commit}+"
+        if commit and git("status", "--porcelain", "-uno", "--", "model", "pipelines")
+        else commit
+    )
 
 
 def _machine() -> str:

@@ -40,6 +40,7 @@ class ImplicitALS(Refitted):
                 alpha=self._alpha,
                 regularization=self._regularization,
                 random_state=self._seed,
+                num_threads=1,  # sums in one order: the same seed gives the same factors
             )
             library.fit(successes, show_progress=False)
         self._items = library.item_factors

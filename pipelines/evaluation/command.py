@@ -3,6 +3,7 @@
 import os
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +16,7 @@ from pipelines.evaluation.protocols.registry import DEFAULT_DATA, PROTOCOLS, fin
 from pipelines.options import Folder, with_home
 
 _RESULTS: Final = Path("docs/results.json")
+_FOLDERS: Final = ("--data", "--home", "--out")
 _WIDTH: Final = max(map(len, PROTOCOLS))
 _LIST: Final = "\n".join(f"  {name:<{_WIDTH}}  {words}" for name, words in PROTOCOLS.items())
 
@@ -133,7 +135,7 @@ def evaluate(  # noqa: PLR0913 - options of the command line
         out=out or workspace.home / "evaluations" / name,
         jobs=min(jobs, os.cpu_count() or 1),
         record=_RESULTS if record else None,
-        command=shlex.join(["slowwave", *sys.argv[1:]]),
+        command=_repeatable(sys.argv[1:]),
     )
     console.result(run(asked, console))
 
@@ -161,6 +163,20 @@ def _fetch(workspace: Workspace, console: Console) -> Path:
     from pipelines.datasets import fetch_movielens_100k
 
     return fetch_movielens_100k(None, workspace.home / "downloads", console)
+
+
+def _repeatable(words: Sequence[str]) -> str:
+    """The command as it was typed, without the folders, which are this machine's own."""
+    rest = iter(words)
+    kept = []
+    for word in rest:
+        name, given, _ = word.partition("=")
+        if name in _FOLDERS:
+            if not given:
+                next(rest, None)
+        else:
+            kept.append(word)
+    return shlex.join(["slowwave", *kept])
 
 
 def _chosen(arms: str) -> list[str]:

@@ -75,7 +75,6 @@ class Record:
       arm: Name of the arm.
       seed: What decided everything random.
       n_items: Items of the stream.
-      bootstrap_items: Items with an event in the bootstrap part.
       asked: The ranking questions.
       metrics: Name to [questions] value; for `hr@10` and the like 0 or 1.
       top: [questions, 10] the arm's best candidates, -1 padded; empty for shown lists.
@@ -88,7 +87,6 @@ class Record:
     arm: str
     seed: int
     n_items: int
-    bootstrap_items: int
     asked: Asked
     metrics: Mapping[str, NDArray[np.float32]]
     top: NDArray[np.int32]
@@ -98,7 +96,7 @@ class Record:
 
 
 _FORMAT = "slowwave-record/1"
-_PLAIN = ("protocol", "arm", "seed", "n_items", "bootstrap_items", "nights", "seconds")
+_PLAIN = ("protocol", "arm", "seed", "n_items", "nights", "seconds")
 
 
 def write_record(record: Record, path: Path) -> None:

@@ -196,20 +196,18 @@ class _Replay:
             return
         tickets = [p.ticket for p in pending for _ in p.rows]
         items = self._stream.events.item[np.concatenate([p.rows for p in pending])]
-        said = cast("OutcomeArm", self._arm).probabilities(tickets, items)
+        said = cast(OutcomeArm, self._arm).probabilities(tickets, items)
         self._answers.probabilities.append(np.full(len(items), np.nan) if said is None else said)
 
     def record(self, name: str, seed: int, seconds: dict[str, float]) -> Record:
         """Everything that was answered, as columns."""
         stream, answers = self._stream, self._answers
         empty_top = np.zeros((0, 0 if self._shown else LIST_LENGTH), np.int32)
-        first = np.bincount(stream.events.item[: stream.bootstrap], minlength=len(stream.items))
         return Record(
             protocol=stream.name,
             arm=name,
             seed=seed,
             n_items=len(stream.items),
-            bootstrap_items=int((first > 0).sum()),
             asked=self._asked(answers.asked),
             metrics={k: np.concatenate(v) for k, v in answers.metrics.items()},
             top=np.concatenate(answers.top) if answers.top else empty_top,

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -132,6 +133,7 @@ def _started(task: Task) -> _Running:
 
 
 def _run(task: Task, told: Any) -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         task.call(*task.arguments, _WorkerConsole(quiet=True, told=told))
     except SlowwaveError as error:
@@ -141,6 +143,14 @@ def _run(task: Task, told: Any) -> None:
         raise
     else:
         told.send(_Told(error=""))
+
+
+def _end_with_parent() -> None:
+    """Ends this process when the one that started it is gone, however that ended."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
 
 
 def _listen(running: Mapping[str, _Running], shares: "_Shares") -> list[str]:

@@ -129,7 +129,6 @@ def record_of(arm, quality, seed=0, plan=PLAN):
         arm=arm,
         seed=seed,
         n_items=N_ITEMS,
-        bootstrap_items=N_ITEMS // 2,
         asked=asked,
         metrics=_metrics(plan, asked, quality, rng),
         top=top,

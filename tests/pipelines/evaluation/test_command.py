@@ -59,6 +59,9 @@ def test_baselines_on_a_generated_world_need_no_training_and_compare(tmp_path):
     words = ("world", "--quick", "--arms", "popularity,itemknn", "--json", "--out")
     summary = last_line(command(*words, one))["world"]
     assert set(summary["arms"]) == {"popularity", "itemknn"}
+    # a command that anyone can repeat names no folder of this machine
+    kept = json.loads((one / "run.json").read_text("utf-8"))["world"]["command"]
+    assert kept == "slowwave evaluate world --quick --arms popularity,itemknn --json"
     assert not (one / "streams").exists()
     assert "<html" in (one / "world.html").read_text(encoding="utf-8")
     again = command(*words, one)

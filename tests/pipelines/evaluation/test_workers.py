@@ -1,6 +1,9 @@
 import os
 import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -84,3 +87,34 @@ def test_tasks_that_wait_for_each_other_are_named_and_not_waited_for(tmp_path):
     }
     with pytest.raises(SlowwaveError, match="these wait for each other: a, b"):
         run_tasks(tasks, 2, QUIET)
+
+
+def write_pid_and_sleep(path, console):
+    path.with_suffix(".new").write_text(str(os.getpid()))
+    path.with_suffix(".new").rename(path)
+    time.sleep(600)
+
+
+def test_workers_end_when_the_run_is_killed(tmp_path):
+    path = tmp_path / "pid"
+    code = (
+        "from pathlib import Path\n"
+        "from tests.pipelines.evaluation.test_workers import *\n"
+        "if __name__ == '__main__':\n"
+        f"    task = Task({write_pid_and_sleep.__name__}, (Path({str(path)!r}),))\n"
+        "    run_tasks({'a': task}, 1, QUIET)\n"
+    )
+    script = tmp_path / "run.py"
+    script.write_text(code)
+    root = Path(__file__).parents[3]
+    run = subprocess.Popen([sys.executable, script], env={**os.environ, "PYTHONPATH": str(root)})
+    deadline = time.monotonic() + 60
+    while not path.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    worker = Path("/proc") / path.read_text()
+    assert worker.exists()
+    run.kill()
+    run.wait()
+    while worker.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not worker.exists()
