@@ -1,6 +1,7 @@
 """Who may call what, and how often: API keys with the scopes `read`, `write` and `admin`."""
 
 import math
+import time
 
 from fastapi.security import APIKeyHeader
 from starlette.requests import HTTPConnection
@@ -36,7 +37,7 @@ class Scoped(APIKeyHeader):
             _check(running.keys, presented, self._scope)
         # without keys the address is all that is known of a caller
         caller = presented or (request.client.host if request.client else "")
-        if wait_s := running.rates.wait_s(caller):
+        if wait_s := running.rates.wait_s(caller, time.monotonic()):
             running.metrics.shed.labels("rate").inc()
             seconds = math.ceil(wait_s)
             raise ApiError(429, "too_many_requests", "slow down", retry_after_s=seconds)

@@ -5,7 +5,6 @@ What is given in code wins over `SLOWWAVE_*` environment variables, which win ov
 """
 
 import ipaddress
-import tomllib
 from pathlib import Path
 from typing import Any, Final, Literal, Self
 
@@ -18,7 +17,7 @@ from pydantic_settings import (
 )
 
 from model.errors import BadInputError
-from model.workspace import Workspace
+from model.workspace import Workspace, read_tables
 
 DEFAULT_HOME: Final = Path("slowwave-data")
 
@@ -127,12 +126,7 @@ def load_settings(**given: Any) -> Settings:
 
 
 def _service_table(path: Path) -> dict[str, Any]:
-    if not path.exists():
-        return {}
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8")).get("service", {})
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadInputError(f"{path.name} is not valid TOML: {error}") from error
+    table = read_tables(path).get("service", {})
     if not isinstance(table, dict):
         raise BadInputError(f"{path.name}: service must be a table, got {table!r}")
     return table

@@ -137,9 +137,6 @@ class Metrics:
             "Log entries not yet in the memory, of the worker that is furthest behind.",
             "livemax",
         )
-        self.memory_bytes = self._gauge(
-            "memory_bytes", "State of the fast memory, of the largest worker.", "livemax"
-        )
         self.model_swaps = self._counter("model_swaps_total", "Model versions taken into service.")
         self.model_failures = self._counter(
             "model_load_failures_total",

@@ -146,7 +146,7 @@ def kill_many_times(home, kills, *, workers=2, seed=None):
     """Raises AssertionError where something was lost, doubled or torn; returns what was done."""
     rng = random.Random(seed)  # noqa: S311
     path = Workspace(home).log_path
-    unsure = [[] for _ in range(WRITERS)]
+    unsure: list[list[str]] = [[] for _ in range(WRITERS)]
     acknowledged, starts_s = set(), []
     reader = Reader(path)
     reader.start()

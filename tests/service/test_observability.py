@@ -60,7 +60,7 @@ def test_every_label_that_is_asked_for_is_there():
 def test_panels_have_ids_of_their_own_and_do_not_overlap():
     ids = [panel["id"] for panel in PANELS]
     assert len(set(ids)) == len(ids)
-    taken = set()
+    taken: set[tuple[int, int]] = set()
     for panel in PANELS:
         place = panel["gridPos"]
         assert place["x"] + place["w"] <= 24

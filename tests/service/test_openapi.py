@@ -40,8 +40,10 @@ ERRORS = {
 
 
 @pytest.fixture(scope="module")
-def schema(client):
-    return client.get("/openapi.json").json()
+def schema(trained_home):
+    """What a service that asks for keys says of itself."""
+    with serving(trained_home, auth="on") as client:
+        return client.get("/openapi.json").json()
 
 
 def operations(schema):
@@ -142,3 +144,12 @@ def test_calls_with_a_key_say_so(schema):
 def test_every_operation_has_an_id_of_its_own(schema):
     ids = [operation["operationId"] for operation in operations(schema).values()]
     assert len(set(ids)) == len(ids)
+
+
+def test_a_service_that_asks_for_no_keys_says_nothing_of_them(client):
+    open_schema = client.get("/openapi.json").json()
+    assert "securitySchemes" not in open_schema["components"]
+    for call, operation in operations(open_schema).items():
+        assert "security" not in operation
+        declared = {status for status in operation["responses"] if status >= "400"}
+        assert declared == ERRORS[call] - {"401", "403"}, call

@@ -123,8 +123,8 @@ def test_a_service_on_a_folder_that_may_only_be_read_says_so_and_ends(tiny_home)
         command = []
     for path in (tiny_home, *tiny_home.rglob("*")):
         path.chmod(0o555 if path.is_dir() else 0o444)
-    parents = [parent for parent in tiny_home.parents if parent.name.startswith("pytest")]
-    before = [(parent, parent.stat().st_mode) for parent in [*parents, tiny_home.parent]]
+    parents = [each for each in tiny_home.parents if (each.stat().st_mode & 0o055) != 0o055]
+    before = [(parent, parent.stat().st_mode) for parent in parents]
     for parent, _ in before:
         parent.chmod(0o755)
     try:

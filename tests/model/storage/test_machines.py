@@ -39,7 +39,6 @@ class LogMachine(RuleBasedStateMachine):
         self.rows = {}  # seq to entry; None for an erasure
         self.head = 0
         self.erased = {}
-        self.deleted_items = set()
 
     def entries(self):
         return [entry for _, entry in sorted(self.rows.items()) if entry is not None]
