@@ -193,7 +193,7 @@ def _judged(
         load_bundle(staged),
         night.examples,
         night.actors,
-        (night.held_out, candidate.probe),
+        (night.held_out, night.frozen),
         np.random.default_rng(run.seed),
     )
     safety = [whole, parity(difference, PARITY_TOLERANCE)]

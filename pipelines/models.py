@@ -1,12 +1,16 @@
 """Looking at the registry of models and rolling it back."""
 
-from typing import Any
+from typing import Any, Final
 
 from model.acceptance import moment
 from model.errors import NotFoundError
+from model.slow.bundle import load_bundle
 from model.storage.registry import Registry
 from model.workspace import Workspace
 from pipelines.console import Console
+from pipelines.strongest_crosses import in_words, strongest, titles
+
+_MOST_CROSSES: Final = 10
 
 
 def show_all(workspace: Workspace, *, console: Console) -> dict[str, Any]:
@@ -39,7 +43,7 @@ def show_all(workspace: Workspace, *, console: Console) -> dict[str, Any]:
 
 
 def show(workspace: Workspace, *, version: str | None, console: Console) -> dict[str, Any]:
-    """Shows a version's manifest, after its files were compared with it.
+    """Shows a version's manifest and its strongest crosses, after its files were verified.
 
     Args:
       workspace: Whose model.
@@ -54,8 +58,7 @@ def show(workspace: Workspace, *, version: str | None, console: Console) -> dict
     name = version or registry.current()
     if name is None:
         raise NotFoundError(f"no model is published in {workspace.models}")
-    registry.open(name)
-    manifest = registry.manifest(name)
+    folder, manifest = registry.open(name), registry.manifest(name)
     for key, value in manifest.items():
         if isinstance(value, dict):
             console.message(f"{key}:")
@@ -63,7 +66,17 @@ def show(workspace: Workspace, *, version: str | None, console: Console) -> dict
                 console.message(f"  {inner}: {part}")
         else:
             console.message(f"{key}: {value}")
-    return {**manifest, "current": name == registry.current()}
+    crosses = strongest(load_bundle(folder), _MOST_CROSSES)
+    if crosses:
+        title = titles(workspace)
+        console.message("strongest crosses, in log-odds:")
+        for cross in crosses:
+            console.message(f"  {in_words(cross, title)}")
+    return {
+        **manifest,
+        "current": name == registry.current(),
+        "strongest_crosses": crosses,
+    }
 
 
 def rollback(workspace: Workspace, *, version: str | None, console: Console) -> dict[str, Any]:

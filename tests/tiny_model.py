@@ -45,7 +45,11 @@ class TinyModel(NamedTuple):
 
 def tiny_world_columns(seed=0):
     """The test world's events as columns, and its metadata."""
-    events = ratings(np.random.default_rng(seed))
+    return columns_of(ratings(np.random.default_rng(seed)))
+
+
+def columns_of(events):
+    """Events as columns, in this order, and the test world's metadata."""
     rows = [
         LogRow(
             n,

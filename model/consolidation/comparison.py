@@ -45,15 +45,16 @@ def compare(
 ) -> Comparison:
     """Both models on the held-out events and on old ones.
 
-    The old events were learned by both models, by the served one more recently. So the
-    comparison on them says what the night cost, and is no measure of quality.
+    The old events were learned by neither model, or the served one would seem to know its
+    own lesson best. Items that came later are no candidates there: that something new is
+    shown in place of something old is not forgetting.
 
     Args:
       served: The served model, in the candidate's feature space.
       candidate: The candidate.
       examples: Events in that space.
       actors: [events] number of each event's user.
-      slices: Positions of the held-out events, and of old events not replayed; at most
+      slices: Positions of the held-out events, and of frozen old events; at most
         4,000 of each are judged, evenly spread.
       rng: Decides bootstrap samples.
     """

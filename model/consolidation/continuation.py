@@ -1,8 +1,8 @@
 """Teaches the served model what the log holds since: the candidate of a night.
 
 The new events are cut in log order. The head is learned; the tail is held out, to judge
-the candidate on, and the next night learns it. Old events are replayed beside the head,
-all but a sample of the newest ones, which shows what was forgotten.
+the candidate on, and the next night learns it. Old events are replayed beside the head.
+Frozen events are neither learned nor replayed; the old ones show what was forgotten.
 """
 
 from dataclasses import dataclass
@@ -29,9 +29,6 @@ Positions = NDArray[np.intp]
 
 # How many outcomes the calibration remembers: a night moves it by its own share of them.
 CALIBRATION_MEMORY: Final = 8_000
-
-_PROBED_SHARE: Final = 0.2
-_MOST_PROBED: Final = 4_000
 
 
 @dataclass(frozen=True)
@@ -73,6 +70,7 @@ class Night:
       examples: All events, in the grown model's feature space.
       actors: [events] number of each event's user or session.
       old: What the served model has learned.
+      frozen: Old events that it was not taught.
       head: What is to be learned.
       held_out: What the candidate is judged on.
       grown: How many users, items and attribute values are new.
@@ -83,6 +81,7 @@ class Night:
     examples: Examples
     actors: NDArray[np.intp]
     old: Positions
+    frozen: Positions
     head: Positions
     held_out: Positions
     grown: dict[str, int]
@@ -93,15 +92,18 @@ def open_night(served: Bundle, columns: EventColumns, metadata: Metadata, at: Cu
     known = columns.take(np.flatnonzero(columns.seq < at.held_out_seq))
     space = grown_space(served.space, known, metadata)
     examples = Examples(columns, space, metadata)
-    labelled, seq = examples.labelled, examples.seq
+    seq, frozen = examples.seq, examples.frozen
+    old = examples.labelled & (seq <= at.learned_seq)
+    new = examples.labelled & (seq > at.learned_seq)
     return Night(
         served=grown(served, space, metadata),
         metadata=metadata,
         examples=examples,
         actors=columns.actor.codes[columns.by_time()].astype(np.intp),
-        old=np.flatnonzero(labelled & (seq <= at.learned_seq)),
-        head=np.flatnonzero(labelled & (seq > at.learned_seq) & (seq < at.held_out_seq)),
-        held_out=np.flatnonzero(labelled & (seq >= at.held_out_seq)),
+        old=np.flatnonzero(old & ~frozen),
+        frozen=np.flatnonzero(old & frozen),
+        head=np.flatnonzero(new & ~frozen & (seq < at.held_out_seq)),
+        held_out=np.flatnonzero(new & (seq >= at.held_out_seq)),
         grown=growth(served.space, space),
     )
 
@@ -112,14 +114,12 @@ class Candidate:
 
     Attributes:
       bundle: The candidate.
-      probe: Old events that were not replayed.
       counts: What was learned, and how much of it was new.
       losses: [epochs] mean training loss in nats; None where it was not finite.
       not_finite: Names of arrays that hold a number that is not finite.
     """
 
     bundle: Bundle
-    probe: Positions
     counts: dict[str, int]
     losses: list[float | None]
     not_finite: tuple[str, ...]
@@ -143,10 +143,9 @@ def teach(
       on_progress: Called after every step.
     """
     rng = np.random.default_rng(seed)
-    probe = _probe(night.old, rng)
-    left = np.setdiff1d(night.old, probe)
     n_replayed = round(config.replay_ratio * len(night.head))
-    replayed = left[draw(night.actors[left], night.examples.item[left], n_replayed, rng)]
+    drawn = draw(night.actors[night.old], night.examples.item[night.old], n_replayed, rng)
+    replayed = night.old[drawn]
     start = _prepared(night, slow)
     fitted = fit(
         dict(start.parameters),
@@ -159,7 +158,6 @@ def teach(
     not_finite = tuple(name for name, array in parameters.items() if not np.isfinite(array).all())
     return Candidate(
         bundle=make_bundle(night.served.space, parameters, _calibration(night)),
-        probe=probe,
         counts={
             "learned": len(night.head),
             "replayed": len(replayed),
@@ -170,12 +168,6 @@ def teach(
         losses=[loss if np.isfinite(loss) else None for loss in fitted.losses],
         not_finite=not_finite,
     )
-
-
-def _probe(old: Positions, rng: np.random.Generator) -> Positions:
-    """Half of the newest fifth of the old events: what was learned last is lost first."""
-    newest = old[len(old) - round(_PROBED_SHARE * len(old)) :]
-    return np.sort(rng.choice(newest, min(len(newest) // 2, _MOST_PROBED), replace=False))
 
 
 def _prepared(night: Night, config: SlowConfig) -> Bundle:

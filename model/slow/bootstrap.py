@@ -1,7 +1,8 @@
 """A slow model from the log alone: feature space, crosses, joint training, calibration.
 
 The number of epochs is chosen on the last part of the events by time; then the model
-is fitted again on all of them, since the newest events are the ones that matter most.
+is fitted again on all of them, since the newest events are the ones that matter most. Frozen
+events are in neither fit.
 """
 
 from dataclasses import dataclass
@@ -81,7 +82,8 @@ def train_from_scratch(
     search, calibration, metrics = head.searched(config, seed, on_progress)
     whole = _Fitted(columns, order, metadata, schema, config, seed)
     plan = Plan(seed, search.epochs, on_progress=on_progress)
-    final = fit(whole.start, whole.examples, newest(len(order), config.train_events), config, plan)
+    learned = newest(whole.learnable, config.train_events)
+    final = fit(whole.start, whole.examples, learned, config, plan)
     parameters, crosses = pruned(final.parameters)
     return Trained(
         bundle=make_bundle(whole.space, parameters, calibration),
@@ -113,7 +115,8 @@ class _Fitted:
         self.space = fit_space(columns.take(known), metadata, schema, config)
         self.examples = Examples(columns, self.space, metadata)
         self.n_known = len(known)
-        learnable = np.arange(len(known))
+        self.learnable = np.flatnonzero(~self.examples.frozen[: len(known)])
+        learnable = self.learnable
         counts = success_counts(self.examples, learnable)
         self.start: Parameters = initial_parameters(
             self.space,
@@ -134,7 +137,7 @@ class _Fitted:
         """
         tail = np.arange(self.n_known, len(self.examples))
         plan = Plan(seed, config.max_epochs, validation=tail, on_progress=on_progress)
-        learned = newest(self.n_known, min(config.search_events, config.train_events))
+        learned = newest(self.learnable, min(config.search_events, config.train_events))
         found = fit(self.start, self.examples, learned, config, plan)
         raw = make_bundle(self.space, found.parameters, None)
         judged = evaluate(raw, self.examples, tail, most_ranked=_MOST_RANKED)
@@ -142,9 +145,9 @@ class _Fitted:
         return found, calibration, judged.calibrated(calibration).summary()
 
 
-def newest(n_events: int, most: int) -> NDArray[np.intp]:
-    """Positions of the newest events, at most so many."""
-    return np.arange(max(n_events - most, 0), n_events)
+def newest(positions: NDArray[np.intp], most: int) -> NDArray[np.intp]:
+    """The last of the positions, at most so many."""
+    return positions[max(len(positions) - most, 0) :]
 
 
 def pruned(parameters: Parameters) -> tuple[Parameters, dict[str, int]]:

@@ -20,7 +20,8 @@ class Evaluation:
     """Scores per event, so that two models can be compared pair by pair.
 
     Attributes:
-      ranks: [successes] rank of each success among all items not seen before.
+      ranks: [successes] rank of each success among all items that there were and that its
+        user had not seen before.
       surprises: [known successes] negative log-probability of each success under the
         retrieval head, in nats; successes on items the model does not know are left out.
       logits: [labelled] uncalibrated outcome log-odds.
@@ -128,6 +129,8 @@ def _ranked(
     scores = slow.wide + slow.deep + scorer.bias
     excluded = np.zeros(scores.shape, bool)
     excluded[:, 0] = True
+    # what came later could not have been shown
+    excluded |= examples.appeared > batch[:, None]
     row, item = examples.seen(batch)
     excluded[row, item] = True
     target = examples.item[batch]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from model.interactions import Outcome
 from model.slow.columns import EventColumns, Metadata
 from model.slow.features import CONTEXT, HOUR, PADDING, FeatureSpace, QueryBatch, padded
+from model.slow.frozen import frozen
 from model.slow.vocabulary import UNKNOWN
 
 _HOUR_MS = 3_600_000
@@ -33,6 +34,9 @@ class Examples:
       weight: [events] how much it counts.
       timestamp_ms: [events] times, never falling.
       seq: [events] log positions.
+      frozen: [events] whether nothing is to be taught of it.
+      appeared: [items] position of the first event with each item; the number of events
+        where there is none.
     """
 
     def __init__(
@@ -44,8 +48,11 @@ class Examples:
         order = columns.by_time()
         self.space = space
         self.seq = columns.seq[order]
+        self.frozen = frozen(self.seq)
         self.timestamp_ms = columns.timestamp_ms[order]
         self.item = columns.item.mapped(space.items.numbers)[order]
+        self.appeared = np.full(space.items.size, len(order))
+        np.minimum.at(self.appeared, self.item, np.arange(len(order)))
         self.success = columns.outcome[order] == Outcome.SUCCESS
         self.label = self.success.astype(np.float32)
         self.labelled = columns.labelled[order]
