@@ -96,6 +96,10 @@ def test_a_roll_back_where_nothing_is_published_is_refused(tmp_path):
         assert (answer.status_code, answer.json()["code"]) == (409, "no_model")
 
 
+# A night loads TensorFlow, and lets everything else on the machine go first.
+NIGHT_S = 300
+
+
 def ended(client, job_id):
     job = client.get(f"/admin/jobs/{job_id}").json()
     return job if job["status"] not in {"queued", "running"} else None
@@ -108,16 +112,18 @@ def run(client, **asked):
     job = answer.json()
     assert answer.headers["Location"] == f"/admin/jobs/{job['job_id']}"
     assert job["status"] == "queued"
-    wait_until(lambda: ended(client, job["job_id"]), seconds=90)
+    wait_until(lambda: ended(client, job["job_id"]), seconds=NIGHT_S)
     return ended(client, job["job_id"])
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(2 * NIGHT_S)
 def test_a_night_runs_on_demand_one_at_a_time_and_tells_what_it_came_to(tiny_home):
     with serving(tiny_home) as client:
         first = client.post("/admin/consolidate", json={"dry_run": True}).json()
         second = client.post("/admin/consolidate", json={})
         assert (second.status_code, second.json()["code"]) == (409, "busy")
-        wait_until(lambda: ended(client, first["job_id"]), seconds=90)
+        wait_until(lambda: ended(client, first["job_id"]), seconds=NIGHT_S)
         job = ended(client, first["job_id"])
         # all that there is has been learned by the first model
         assert (job["status"], job["report"]["verdict"]) == ("done", "nothing_new")
@@ -129,6 +135,8 @@ def test_a_night_runs_on_demand_one_at_a_time_and_tells_what_it_came_to(tiny_hom
         assert again.get(f"/admin/jobs/{job['job_id']}").json() == job
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(2 * NIGHT_S)
 def test_a_job_that_fails_says_why_in_one_line_and_shows_nothing_of_the_inside(tiny_home):
     with serving(tiny_home) as client:
         Workspace(tiny_home).schema_path.write_text("nonsense")
@@ -160,7 +168,9 @@ def test_a_job_whose_process_was_killed_is_lost_and_the_next_one_may_start(tiny_
     kill(path)
     wait_until(lambda: jobs.get(started["job_id"], now_ms)["status"] == "lost")
     again = jobs.start("consolidate", ["--dry-run"], now_ms)
-    wait_until(lambda: jobs.get(again["job_id"], now_ms)["status"] == "done", seconds=60)
+    path = workspace.jobs / f"{again['job_id']}.json"
+    wait_until(lambda: json.loads(path.read_bytes())["status"] == "running")
+    kill(path)
 
 
 def test_a_job_that_never_began_is_lost_after_a_while(tiny_home):
@@ -186,7 +196,9 @@ def test_of_many_jobs_the_newest_are_kept(tiny_home):
     with pytest.raises(NotFoundError):
         jobs.get(f"{0:016x}", 1_000)
     assert jobs.get(f"{104:016x}", 1_000)["status"] == "done"
-    wait_until(lambda: jobs.get(started["job_id"], 1_000)["status"] == "done", seconds=60)
+    path = Workspace(tiny_home).jobs / f"{started['job_id']}.json"
+    wait_until(lambda: json.loads(path.read_bytes())["status"] == "running")
+    kill(path)
 
 
 def test_where_nothing_trains_a_night_is_refused_and_says_so(client, monkeypatch):
