@@ -74,6 +74,13 @@ class Connection(HttpToolsProtocol):
         self._rest()
         self.resume_writing()
 
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """The client has said all it will; an answer that is on its way still reaches it."""
+        answering = self._is_answering() and not self._is_receiving
+        if answering:
+            self.cycle.keep_alive = False
+        return answering
+
     def data_received(self, data: bytes) -> None:
         """Takes what came; starts the clock while a request is not complete."""
         self._arrived_s = time.perf_counter()
