@@ -18,6 +18,8 @@ from service.jobs import Jobs
 from service.settings import load_settings
 from tests.service.conftest import serving
 
+pytestmark = pytest.mark.fuzz
+
 ALWAYS = [
     "not_a_server_error",
     "status_code_conformance",

@@ -12,6 +12,7 @@ import time
 
 import httpx
 import pytest
+from hypothesis import settings
 
 from model.storage.event_log import open_log
 from model.workspace import Workspace
@@ -95,10 +96,13 @@ def test_sudden_death_under_load_loses_nothing_that_was_acknowledged(tiny_home):
         assert client.get("/recommend/u1").status_code == 200
 
 
+@pytest.mark.fuzz
 def test_whatever_dies_when_nothing_acknowledged_is_lost_doubled_or_torn(tiny_home):
-    """The long form is `python -m tests.service.killing`."""
-    told = kill_many_times(tiny_home, 4)
-    assert told["acknowledged"] > 4 * 50
+    """By itself, and to see what it came to: `python -m tests.service.killing HOME KILLS`."""
+    kills = max(4, (settings.default or settings()).max_examples // 25)
+    told = kill_many_times(tiny_home, kills)
+    assert told["kills"] == kills
+    assert told["acknowledged"] > kills * 50
 
 
 def test_on_sigterm_a_request_that_runs_is_answered_and_durable(tiny_home):
