@@ -1,11 +1,16 @@
 """The application: its parts, their start and end, and what errors look like outside."""
 
 import asyncio
+import multiprocessing
+import os
+import signal
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
 from importlib.metadata import version
+from multiprocessing.connection import wait
 from typing import Any, Final
 
 from fastapi import FastAPI
@@ -161,9 +166,18 @@ def _direct(routes: list[BaseRoute]) -> dict[tuple[str, str], DirectRoute]:
 def app_from_environment() -> FastAPI:
     """What each serving process runs: settings from the environment, logs as JSON lines."""
     settings = load_settings()
+    threading.Thread(target=_end_with_parent, name="parent-watcher", daemon=True).start()
     note = log_to_stderr(settings.log_level)
     sys.setswitchinterval(_SWITCH_S)
     return create_app(settings, note=note)
+
+
+def _end_with_parent() -> None:
+    """A worker whose first process was killed would keep the port from the next start."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 async def _on_purpose(request: Request, error: Exception) -> Response:

@@ -90,7 +90,7 @@ router.add_api_route(
 
 
 @router.get(
-    "/recommend/{user_id:path}", summary="Ranked items for a user, short form", responses=_ANSWERS
+    "/recommend/{user_id}", summary="Ranked items for a user, short form", responses=_ANSWERS
 )
 async def recommend_for_user(
     request: Request, user_id: PathId, params: Annotated[RecommendParams, Query()]

@@ -92,19 +92,12 @@ class Reader(threading.Thread):
             self.error = error
 
 
-def group_of(running):
-    """The service's processes: the one that was started, and its workers."""
-    found = [running.popen.pid]
-    for line in running.log_path.read_text().splitlines():
-        with contextlib.suppress(ValueError, KeyError):
-            event = json.loads(line)["event"]
-            if event.startswith("Started server process ["):
-                found.append(int(event.partition("[")[2].rstrip("].")))
-    return found
-
-
 def kill(running):
-    for pid in group_of(running):
+    """Ends the process that was started and its workers; stopped first, it makes no new ones."""
+    first = running.popen.pid
+    os.kill(first, signal.SIGSTOP)
+    children = Path(f"/proc/{first}/task/{first}/children").read_text().split()
+    for pid in [first, *map(int, children)]:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     running.popen.wait()

@@ -5,10 +5,12 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import httpx
 import pytest
@@ -63,6 +65,20 @@ def test_a_killed_worker_is_replaced_and_counted_out(tiny_home):
                 return re.search(r"slowwave_model_serving\{.*\} 2\.0", found) is not None
 
         wait_until(two_serve_again)
+
+
+def test_workers_end_with_the_process_that_started_them(tiny_home):
+    with process(tiny_home, "--workers", "2") as running:
+        wait_until(lambda: len(workers_of(running)) == 2)
+        workers = workers_of(running)
+        running.stop(signal.SIGKILL)
+
+    def is_free():
+        with socket.socket() as again:
+            return again.connect_ex(("127.0.0.1", running.port)) != 0
+
+    wait_until(lambda: not any(Path("/proc", str(pid)).exists() for pid in workers))
+    wait_until(is_free)
 
 
 def test_sudden_death_under_load_loses_nothing_that_was_acknowledged(tiny_home):
