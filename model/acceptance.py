@@ -60,7 +60,11 @@ def iso_ms(text: str) -> int:
         ) from None
     if when.tzinfo is None:
         raise BadInputError(f"timestamp must carry a time zone, {_EXAMPLE}", "timestamp_naive")
-    return (when - _EPOCH) // timedelta(milliseconds=1)
+    time_ms = (when - _EPOCH) // timedelta(milliseconds=1)
+    if not FIRST_MS <= time_ms <= LATEST_MS:
+        # its zone puts it beyond the calendar
+        raise BadInputError("timestamp must lie between the years 1 and 9999", "invalid_timestamp")
+    return time_ms
 
 
 def check_moment(timestamp_ms: int, latest_ms: int) -> None:

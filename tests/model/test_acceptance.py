@@ -27,6 +27,11 @@ def test_the_last_millisecond_of_the_calendar_is_a_moment_and_the_next_is_not():
     assert moment(epoch_ms(-62_135_596_800_000)).startswith("1-01-01")
 
 
+@pytest.mark.parametrize("beyond", ["9999-12-31T23:59:59-00:01", "0001-01-01T00:00:00+23:59"])
+def test_a_moment_whose_zone_puts_it_beyond_the_calendar_is_none(beyond):
+    assert refusal(iso_ms, beyond) == "invalid_timestamp"
+
+
 def test_an_event_lies_between_1990_and_five_minutes_from_now():
     def check(timestamp_ms):
         event = Event("e", "click", timestamp_ms, "u", "i")

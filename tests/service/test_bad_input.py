@@ -37,6 +37,7 @@ LONG = "x" * 100_000
         ('{"timestamp": "soon"}', "invalid_timestamp"),
         ('{"timestamp": NaN}', "invalid_timestamp"),
         ('{"timestamp": 1e300}', "invalid_timestamp"),
+        ('{"timestamp": "9999-12-31T23:59:59-00:01"}', "invalid_timestamp"),
         ('{"timestamp": 9e12}', "timestamp_in_future"),
         ('{"timestamp": 1}', "timestamp_too_old"),
         ('{"context": {"x": NaN}}', "invalid_context"),
