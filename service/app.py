@@ -113,6 +113,7 @@ def create_app(settings: Settings, *, note: NoteRequest | None = None) -> FastAP
             HTTPException: _on_purpose,
             RequestValidationError: _invalid,
             SlowwaveError: _on_purpose,
+            OSError: _on_purpose,
         },
     )
     # As they are and in front: an included router would match every request twice.

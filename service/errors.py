@@ -1,5 +1,7 @@
 """What a refused request is told: `{detail, code, request_id}`, and never more."""
 
+import errno
+import logging
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
@@ -18,6 +20,8 @@ from model.errors import (
     NotFoundError,
     SlowwaveError,
 )
+
+logger = logging.getLogger(__name__)
 
 
 class ErrorOut(BaseModel):
@@ -104,12 +108,17 @@ def error_response(
 
 
 def answer_to(error: Exception, request_id: str) -> Response | None:
-    """The answer to what was raised on purpose; None for a bug."""
+    """The answer to what was raised on purpose or by the disk; None for a bug."""
     if isinstance(error, HTTPException):
         code = (
             error.code if isinstance(error, ApiError) else _CODES.get(error.status_code, "refused")
         )
         return error_response(error.status_code, code, error.detail, request_id, error.headers)
+    if isinstance(error, OSError) and error.errno in _DISK:
+        logger.error("the disk refuses", exc_info=error)
+        return error_response(
+            503, "disk_unavailable", "the disk refuses", request_id, {"Retry-After": "5"}
+        )
     for kind, (status, detail) in _ANSWERS.items():
         if isinstance(error, kind):
             headers = {"Retry-After": "1"} if status == HTTPStatus.SERVICE_UNAVAILABLE else None
@@ -117,6 +126,10 @@ def answer_to(error: Exception, request_id: str) -> Response | None:
     return None
 
 
+# Full, over a quota, read-only, over a limit of size, broken: none of it the caller's or a bug.
+_DISK: Final = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO, errno.EACCES, errno.EPERM}
+)
 _CODES: Final = {404: "not_found", 405: "method_not_allowed"}
 # What an error says may name files, and where those lie is not the caller's affair.
 _ANSWERS: Final[Mapping[type[SlowwaveError], tuple[int, str | None]]] = {

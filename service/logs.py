@@ -6,6 +6,7 @@ import threading
 import traceback
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import IO, Any, Final, NamedTuple, TypeAlias
 
@@ -68,7 +69,8 @@ class JsonLines(logging.Handler):
                 lines.append(
                     request_line(record) if isinstance(record, RequestLine) else json_line(record)
                 )
-            if lines:
+            # a disk that is full loses lines of the log, not answers
+            with suppress(OSError):
                 self._stream.write(b"".join(lines).decode())
                 self._stream.flush()
 

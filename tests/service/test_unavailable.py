@@ -12,6 +12,7 @@ from model.storage.event_log import open_log
 from model.workspace import Workspace
 from tests.repository import ROOT
 from tests.service.conftest import process, serving, wait_until
+from tests.service.test_models import publish_again
 
 
 def batch(start, size):
@@ -102,6 +103,7 @@ def test_a_full_disk_is_told_reads_go_on_and_room_heals_it(tiny_home):
 
 def test_a_disk_that_may_only_be_read_is_told_and_reads_go_on(tiny_home):
     """As when a file system is remounted read-only: open files go on, nothing is written."""
+    publish_again(tiny_home)
     with process(tiny_home) as running, running.client() as client:
         known = client.get("/recommend/u1").json()
         resource.prlimit(running.popen.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
@@ -111,6 +113,12 @@ def test_a_disk_that_may_only_be_read_is_told_and_reads_go_on(tiny_home):
             answer = client.request("PUT", call, json={"attributes": {"new": True}})
             assert (answer.status_code, answer.json()["code"]) == (503, "log_unavailable")
         assert client.delete("/users/u1").status_code == 503
+        for call in ("/admin/consolidate", "/admin/rollback"):
+            answer = client.post(call, json={})
+            assert (answer.status_code, answer.json()["code"]) == (503, "disk_unavailable")
+            assert answer.headers["Retry-After"] == "5"
+            assert str(tiny_home) not in answer.text
+        assert not [*tiny_home.rglob(".CURRENT.*"), *tiny_home.rglob(".*.json.*")]
         assert client.get("/recommend/u1").json()["items"] == known["items"]
         assert client.get("/items/i1").status_code == 200
         assert client.get("/health/live").status_code == 200
