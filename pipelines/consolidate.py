@@ -3,10 +3,10 @@
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -14,15 +14,28 @@ from model.consolidation.comparison import compare
 from model.consolidation.continuation import Candidate, Night, cut, open_night, teach
 from model.consolidation.gates import Verdict, finite, judge, parity
 from model.errors import NoModelError, ParityError
+from model.factor_learning import Lesson
+from model.fast.mixing import Mixing
 from model.files import write_atomically
 from model.slow.bundle import Bundle, load_bundle, write_bundle
 from model.slow.training import PARITY_TOLERANCE
+from model.slow.tuning import as_tuned
 from model.storage.event_log import LogReader
 from model.storage.registry import Registry
 from model.workspace import Config, Workspace, config_as_json, load_config
 from pipelines.console import Console, count
-from pipelines.learning import LogRead, describe, on_bar, provenance, read_log, verify
+from pipelines.learning import (
+    LogRead,
+    describe,
+    memory_factors,
+    on_bar,
+    provenance,
+    read_log,
+    verify,
+)
 from pipelines.opened_log import opened
+
+_HANDED_ON: Final = ("memory", "memory_learning", "tuned")
 
 
 def consolidate(
@@ -91,6 +104,7 @@ def consolidate_log(
 ) -> dict[str, Any]:
     """One night on an open log and a locked registry: `consolidate` without its report file."""
     served = _served(registry)
+    run = replace(run, config=served.tuned(run.config))
     read = read_log(log, run.config, until_ms)
     fresh = int((read.columns.labelled & (read.columns.seq > served.judged_seq)).sum())
     least = max(run.config.night.min_events, 2)
@@ -107,7 +121,7 @@ def consolidate_log(
     if fresh < least:
         reason = f"{fresh:,} events with an outcome since the last night; {least:,} make one"
         return report | _outcome("nothing_new", served.version, reasons=[reason])
-    return report | _attempt(registry, served, read, run)
+    return report | _attempt(registry, served, log, read, run)
 
 
 class _Served(NamedTuple):
@@ -116,12 +130,24 @@ class _Served(NamedTuple):
     Attributes:
       learned_seq: It has learned the log up to here.
       judged_seq: It was judged on the log up to here; what comes later is fresh.
+      kept: What its manifest says that every night hands on: the fast memory's factors, and
+        settings that training chose.
     """
 
     version: str
     bundle: Bundle
     learned_seq: int
     judged_seq: int
+    kept: dict[str, Any]
+
+    def mixing(self) -> Mixing:
+        """How much each part of the fast memory says beside it."""
+        stored = self.kept.get("memory")
+        return Mixing() if stored is None else Mixing.from_json(stored)
+
+    def tuned(self, config: Config) -> Config:
+        """The settings, with those that training chose."""
+        return replace(config, slow=as_tuned(config.slow, self.kept.get("tuned", {})))
 
 
 def _served(registry: Registry) -> _Served:
@@ -132,12 +158,14 @@ def _served(registry: Registry) -> _Served:
         )
     bundle, manifest = load_bundle(registry.open(version)), registry.manifest(version)
     learned_seq = int(manifest["trained_through_seq"])
-    return _Served(
-        version, bundle, learned_seq, int(manifest.get("judged_through_seq", learned_seq))
-    )
+    judged_seq = int(manifest.get("judged_through_seq", learned_seq))
+    kept: dict[str, Any] = {key: manifest[key] for key in _HANDED_ON if key in manifest}
+    return _Served(version, bundle, learned_seq, judged_seq, kept)
 
 
-def _attempt(registry: Registry, served: _Served, read: LogRead, run: NightRun) -> dict[str, Any]:
+def _attempt(
+    registry: Registry, served: _Served, log: LogReader, read: LogRead, run: NightRun
+) -> dict[str, Any]:
     """Makes a candidate, judges it and does what the verdicts say."""
     columns, config = read.columns, run.config
     new_seq = columns.seq[columns.labelled & (columns.seq > served.learned_seq)]
@@ -164,7 +192,11 @@ def _attempt(registry: Registry, served: _Served, read: LogRead, run: NightRun) 
             "training": {"epochs": config.night.epochs, "losses": candidate.losses},
             "metrics": metrics,
             "verdicts": [verdict.as_json() for verdict in verdicts],
+            **served.kept,
         }
+        if not candidate.not_finite:
+            held_out = Lesson(at.held_out_seq - 1, read.through_seq, served.mixing())
+            manifest |= memory_factors(candidate.bundle, log, config, held_out, seed=run.seed)
         outcome = _settled(registry, staged, manifest, verdicts, run)
     if outcome["verdict"] == "published" and not run.dry_run:
         outcome["pruned"] = registry.prune(config.night.keep_versions)

@@ -115,6 +115,7 @@ class ModelHolder:
             with contextlib.suppress(LogUnavailableError):
                 self._metrics.log_lag.set(self.serving.log.head() - self.serving.recommender.as_of)
                 self._metrics.memory_as_of.set(self.serving.recommender.catch_up())
+                self._metrics.memory_bytes.set(self.serving.recommender.memory.n_bytes)
 
     def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
         while not self._stopping.wait(self._settings.model_poll_s):

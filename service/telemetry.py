@@ -137,6 +137,9 @@ class Metrics:
             "Log entries not yet in the memory, of the worker that is furthest behind.",
             "livemax",
         )
+        self.memory_bytes = self._gauge(
+            "memory_bytes", "What the fast memory keeps for everyone, largest worker.", "livemax"
+        )
         self.model_swaps = self._counter("model_swaps_total", "Model versions taken into service.")
         self.model_failures = self._counter(
             "model_load_failures_total",

@@ -27,7 +27,7 @@ class NightConfig:
     min_events: int = 50
     held_out_share: float = 0.2
     replay_ratio: float = 1.0
-    epochs: int = 1
+    epochs: int = 2
     learning_rate_scale: float = 1.0
     max_quality_loss: float = 0.02
     max_forgetting: float = 0.05

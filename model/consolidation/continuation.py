@@ -192,7 +192,7 @@ def _calibration(night: Night) -> Calibration | None:
     one night are not those of the next, so the map moves a part of the way only.
     """
     old = night.served.calibration
-    seen = evaluate(night.served, night.examples, night.head)
+    seen = evaluate(night.served, night.examples, night.head, most_ranked=0)
     new = fit_calibration(seen.logits, seen.labels)
     if old is None or new is None:
         return new or old

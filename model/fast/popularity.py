@@ -63,6 +63,11 @@ class Popularity:
         for row, more_of_it in zip(self._scaled, grown, strict=True):
             np.add.at(row, items, more_of_it)
 
+    @property
+    def n_bytes(self) -> int:
+        """Bytes that they take."""
+        return self._scaled.nbytes
+
     def counts(self, window: str, now_ms: int, n_items: int) -> NDArray[np.float64]:
         """[n_items] successes decayed to a moment, with the half-life of a window."""
         place = self._windows[window]

@@ -21,6 +21,7 @@ from model.errors import BadInputError
 from model.files import write_atomically
 from model.slow.bundle import load_bundle, write_bundle
 from model.slow.schema import Schema, infer_schema
+from model.slow.tuning import as_tuned
 from model.storage.event_log import LogReader, open_log
 from model.storage.registry import Registry
 from model.workspace import Config
@@ -161,6 +162,7 @@ class _Job:
         with self.registry.lock():
             manifest = train_read(
                 read,
+                self.log,
                 _schema(self.stream),
                 self.plan.config,
                 self.registry,
@@ -204,14 +206,16 @@ class _Job:
 
         registry, config = self.registry, self.plan.config
         version = str(registry.current())
-        learned = int(registry.manifest(version)["trained_through_seq"])
+        before = registry.manifest(version)
+        learned, tuned = int(before["trained_through_seq"]), before.get("tuned", {})
         read = read_log(self.log, config, None)
         if not (read.columns.labelled & (read.columns.seq > learned)).any():
             return {"version": version, "verdict": "nothing_new"}
         served = load_bundle(registry.open(version))
         night = open_night(served, read.columns, read.metadata, Cut(learned, read.through_seq + 1))
         plain = NightConfig(epochs=config.night.epochs, replay_ratio=1.0)
-        candidate = teach(night, config.slow, plain, seed=self.plan.seed)
+        slow = as_tuned(config.slow, tuned)
+        candidate = teach(night, slow, plain, seed=self.plan.seed)
         if candidate.not_finite:
             return {"version": version, "verdict": "refused", "reasons": ["not finite"]}
         manifest = {
@@ -219,6 +223,7 @@ class _Job:
             "kind": "finetune",
             "parent": version,
             "metrics": {},
+            "tuned": tuned,
         }
         with registry.lock(), registry.stage() as staged:
             write_bundle(candidate.bundle, staged)

@@ -19,8 +19,9 @@ from service.batches import Rejection, batch_in
 from service.dependencies import Services, body_of, clock_ms, services, written
 from service.direct_route import DirectRoute
 from service.errors import ApiError, declared
+from service.model_holder import Serving
 from service.routes.bodies import takes
-from service.schemas.events import EventIn, EventOut, EventsIn, EventsOut, EventState
+from service.schemas.events import EventIn, EventOut, EventsIn, EventsOut, EventState, FateOut
 from service.schemas.fields import OUTCOME_NAMES, PathId
 
 _EXAMPLES: Final[dict[str, Any]] = {
@@ -157,8 +158,15 @@ async def event(request: Request, event_id: PathId) -> EventOut:
         state=state,
         retracted_by=retracted_by,
         consolidated_in=running.versions.consolidated_in(row.seq),
-        memory=None,
+        memory=_fate(serving, event_id),
     )
+
+
+def _fate(serving: Serving | None, event_id: str) -> FateOut | None:
+    fate = None if serving is None else serving.recommender.fate(event_id)
+    if fate is None:
+        return None
+    return FateOut(surprise_nats=fate.surprise_nats, counted=fate.counted, rows=fate.rows)
 
 
 def _retracted_by(running: Services, row: LogRow) -> str | None:

@@ -9,8 +9,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from model.errors import NotFoundError
-from model.fast.exemplars import Episode
+from model.fast.lessons import Lesson
 from model.interactions import UserChange
+from model.recollection import Exemplar
+from model.recommender import Recommender
 from service.auth import may_read, may_write
 from service.batches import batch_in, sifted
 from service.changes import amended, batch_answer
@@ -21,6 +23,7 @@ from service.schemas.fields import OUTCOME_NAMES, PathId
 from service.schemas.metadata import (
     BatchOut,
     ExemplarOut,
+    LessonOut,
     MemoryOut,
     ReceiptOut,
     UserChangedOut,
@@ -37,7 +40,6 @@ _PUT: Final = {"user": {"summary": "A reader", "value": _USER}}
 _PATCH: Final = {"age": {"summary": "A birthday", "value": {"attributes": {"age": 35}}}}
 _BATCH: Final = {"two": {"summary": "Two", "value": {"users": [{"user_id": "ada", **_USER}]}}}
 _ADAPTER: Final = TypeAdapter(list[UserOfBatchIn])
-_MOST_EXEMPLARS: Final = 1_000
 
 router = APIRouter(tags=["users"])
 _reads, _writes = [Depends(may_read)], [Depends(may_write)]
@@ -147,27 +149,43 @@ async def erase_user(request: Request, user_id: PathId) -> ReceiptOut:
 )
 async def memory(request: Request, user_id: PathId) -> MemoryOut:
     """What the fast memory holds, newest first; empty for somebody unknown."""
-    recommender = now_serving(services(request)).recommender
-    as_of, now_ms = recommender.catch_up(), clock_ms()
-    held = recommender.memory.user(user_id)
-    newest = list(reversed(held.episodes))[:_MOST_EXEMPLARS]
+    recommender, now_ms = now_serving(services(request)).recommender, clock_ms()
+    held = recommender.recollect(user_id, now_ms)
     return MemoryOut(
         user_id=user_id,
         model_version=recommender.version,
-        memory_as_of=as_of,
-        exemplars=[_exemplar(episode, now_ms) for episode in newest],
-        refused_items=sorted(held.refused()),
+        memory_as_of=recommender.as_of,
+        exemplars=[_exemplar(each, now_ms) for each in held.exemplars],
+        strength=held.strength,
+        shift=held.shift,
+        support=held.support,
+        score_test=held.score_test,
+        lessons=[_lesson(recommender, each) for each in held.lessons],
+        refused_items=sorted(recommender.memory.user(user_id).refused()),
     )
 
 
-def _exemplar(episode: Episode, now_ms: int) -> ExemplarOut:
+def _exemplar(held: Exemplar, now_ms: int) -> ExemplarOut:
     return ExemplarOut(
-        event_id=episode.event_id,
-        event_type=episode.event_type,
-        item_id=episode.item_id,
-        outcome=OUTCOME_NAMES[episode.outcome],
-        happened_at=episode.timestamp_ms,
-        age_s=max(now_ms - episode.timestamp_ms, 0) / 1_000,
+        event_id=held.event_id,
+        event_type=held.event_type,
+        item_id=held.item_id,
+        outcome=OUTCOME_NAMES[held.outcome],
+        happened_at=held.timestamp_ms,
+        age_s=max(now_ms - held.timestamp_ms, 0) / 1_000,
+        surprise_nats=held.surprise_nats,
+        chance=held.chance,
+    )
+
+
+def _lesson(recommender: Recommender, lesson: Lesson) -> LessonOut:
+    segment, attribute = recommender.lesson_words(lesson)
+    return LessonOut(
+        segment=segment,
+        attribute=attribute,
+        shift=lesson.shift,
+        support=lesson.support,
+        score_test=lesson.score_test,
     )
 
 

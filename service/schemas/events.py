@@ -1,6 +1,6 @@
 """Events: what happened, and what became of it."""
 
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from pydantic import BaseModel, Field, FiniteFloat
 
@@ -59,6 +59,17 @@ class EventsOut(BaseModel):
 EventState: TypeAlias = Literal["waiting", "in_effect", "retracted"]
 
 
+class FateOut(BaseModel):
+    """What the fast memory made of an event."""
+
+    surprise_nats: float | None = Field(
+        description="How little it was expected; null for what is neither success nor failure, "
+        "or lies too far back to be looked at."
+    )
+    counted: bool = Field(description="Whether it counts in what others are served.")
+    rows: list[str] = Field(description="The rows of shared memory that it counts in.")
+
+
 class EventOut(BaseModel):
     """What became of an event. What the fast memory made of it stands under `memory`."""
 
@@ -79,4 +90,4 @@ class EventOut(BaseModel):
     consolidated_in: str | None = Field(
         description="The oldest version whose weights have learned from it."
     )
-    memory: dict[str, Any] | None = Field(description="What the fast memory says of it.")
+    memory: FateOut | None = Field(description="Null while it waits.")

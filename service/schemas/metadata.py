@@ -212,6 +212,20 @@ class ExemplarOut(BaseModel):
     outcome: OutcomeName
     happened_at: Moment
     age_s: float = Field(ge=0)
+    surprise_nats: float | None = Field(
+        description="How little it was expected; null for what is neither success nor failure."
+    )
+    chance: float | None = Field(description="Of success, as the trained model saw it then.")
+
+
+class LessonOut(BaseModel):
+    """What was learned about others like this user."""
+
+    segment: str = Field(description="To whom it applies, such as occupation=writer.")
+    attribute: str = Field(description="To which items, such as genre=Drama.")
+    shift: float = Field(description="In log-odds.")
+    support: float = Field(description="How much is known: the sum of p(1 - p).")
+    score_test: float = Field(description="About N(0, 1) where there is nothing to learn.")
 
 
 class MemoryOut(BaseModel):
@@ -222,5 +236,10 @@ class MemoryOut(BaseModel):
     user_id: str
     model_version: str
     memory_as_of: int
-    exemplars: list[ExemplarOut] = Field(description="Newest first.")
+    exemplars: list[ExemplarOut] = Field(description="The newest events, newest first.")
+    strength: float = Field(description="How far it can move an item of mean length: log-odds.")
+    shift: float = Field(description="How far outcomes lie off the chances that were said.")
+    support: float = Field(description="How much is known of that: the sum of p(1 - p).")
+    score_test: float = Field(description="About N(0, 1) where there is nothing to learn.")
+    lessons: list[LessonOut]
     refused_items: list[str] = Field(description="Never recommended to this user.")

@@ -150,6 +150,9 @@ def test_what_became_of_an_event_is_told(client):
     assert told["happened_at"] == "2024-02-29T12:00:00.000+00:00"
     assert told["user_id"] == event["user_id"]
     assert (told["retracted_by"], told["consolidated_in"]) == (None, None)
+    assert told["memory"]["surprise_nats"] > 0
+    assert told["memory"]["counted"] is True
+    assert "everyone" in told["memory"]["rows"]
 
 
 def test_an_event_that_was_taken_back_says_by_which(client):

@@ -120,3 +120,4 @@ def test_the_time_to_effect_of_what_is_taken_is_observed(tiny_home):
     assert value(text, "slowwave_time_to_effect_seconds_count") == 3
     assert value(text, "slowwave_time_to_effect_seconds_sum") < 3
     assert value(text, "slowwave_resident_bytes") >= 0
+    assert value(text, "slowwave_memory_bytes") > 0

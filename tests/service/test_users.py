@@ -61,7 +61,11 @@ def test_what_is_remembered_of_a_user_is_told_newest_first(client):
     assert [each["outcome"] for each in told["exemplars"]] == ["failure", "success", "success"]
     assert told["refused_items"] == ["i3"]
     assert all(0 <= each["age_s"] < 60 for each in told["exemplars"])
-    assert client.get("/users/nobody at all/memory").json()["exemplars"] == []
+    assert all(each["surprise_nats"] > 0 for each in told["exemplars"])
+    assert all(0 < each["chance"] < 1 for each in told["exemplars"])
+    assert told["strength"] > 0
+    nothing = client.get("/users/nobody at all/memory").json()
+    assert (nothing["exemplars"], nothing["lessons"], nothing["strength"]) == ([], [], 0)
 
 
 def test_an_erased_user_is_a_stranger_at_once_and_the_receipt_says_what_went(client):
