@@ -358,7 +358,9 @@ def demo(
 
 
 @main.command()
-@click.argument("what", type=click.Choice(["serve", "events", "train", "consolidate"]), nargs=-1)
+@click.argument(
+    "what", type=click.Choice(["serve", "events", "overload", "train", "consolidate"]), nargs=-1
+)
 @with_home
 def bench(workspace: Workspace, console: Console, what: tuple[str, ...]) -> None:
     """Measure speed and size against baselines.

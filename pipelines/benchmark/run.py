@@ -18,6 +18,7 @@ from model.storage.event_log import open_log
 from model.storage.registry import Registry
 from model.workspace import Workspace
 from pipelines.benchmark.ingestion import bench_events
+from pipelines.benchmark.overload import bench_overload
 from pipelines.benchmark.serving import Effort, bench_serving
 from pipelines.benchmark.training import bench_night, bench_training
 from pipelines.console import Console
@@ -40,7 +41,8 @@ def bench(
 
     Args:
       workspace: What to measure on.
-      what: Any of `serve`, `events`, `train` and `consolidate`; empty for the first two.
+      what: Any of `serve`, `events`, `overload`, `train` and `consolidate`; the first two
+        when empty.
       console: Where to report.
       effort: How much to measure.
 
@@ -78,6 +80,7 @@ def _night(copy: Workspace, scratch: Path, effort: Effort, console: Console) -> 
 _BENCHES: Final[Mapping[str, Callable[[Workspace, Path, Effort, Console], dict[str, Any]]]] = {
     "serve": bench_serving,
     "events": bench_events,
+    "overload": bench_overload,
     "train": _train,
     "consolidate": _night,
 }
@@ -153,6 +156,7 @@ def _serve_rows(found: Mapping[str, Any]) -> list[_Row]:
     against = {
         "constant": "a constant from FastAPI",
         "constant_declared": "the same, return type declared",
+        "tensorflow": "the same model in a tf.function",
     }
     rows += [
         (
@@ -162,6 +166,7 @@ def _serve_rows(found: Mapping[str, Any]) -> list[_Row]:
             f"{ratio[name]:.2f}",
         )
         for name, words in against.items()
+        if name in ratio
     ]
     rows += [
         (
@@ -188,6 +193,25 @@ def _event_rows(found: Mapping[str, Any]) -> list[_Row]:
     ]
 
 
+def _overload_rows(found: Mapping[str, Any]) -> list[_Row]:
+    during = found["during"]
+    share = during["shed"] / max(during["shed"] + during["requests"], 1)
+    rows = [
+        (
+            f"{found['times']} times the peak: answered",
+            f"{during['per_s']:,.0f}/s",
+            f"{found['peak_per_s']:,.0f}/s, the peak",
+            f"{during['per_s'] / found['peak_per_s']:.2f}",
+        ),
+        ("  turned away with 429 or 503", f"{share:.0%}", "", ""),
+    ]
+    for name in ("before", "during", "after"):
+        latencies = " ".join(f"{v:.1f}" for v in found[name]["latencies_ms"].values())
+        words = "of what was answered" if name == "during" else "at half of the peak"
+        rows.append((f"  {name}, {words}, p50 p95 p99", f"{latencies} ms", "", ""))
+    return rows
+
+
 def _train_rows(found: Mapping[str, Any]) -> list[_Row]:
     return [
         ("training from scratch", f"{found['seconds']:.0f} s", "", ""),
@@ -212,6 +236,7 @@ def _night_rows(found: Mapping[str, Any]) -> list[_Row]:
 _ROWS: Final[Mapping[str, Callable[[Mapping[str, Any]], list[_Row]]]] = {
     "serve": _serve_rows,
     "events": _event_rows,
+    "overload": _overload_rows,
     "train": _train_rows,
     "consolidate": _night_rows,
 }
