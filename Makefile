@@ -50,8 +50,8 @@ test-fast: $(READY)  ## Tests that need no TensorFlow
 test-slow: $(READY)  ## The other tests
 	$(BIN)/pytest -m "tf or slow" $(ARGS)
 
-fuzz: $(READY)  ## Long runs of the property tests
-	$(BIN)/pytest -m "hypothesis and not tf" --hypothesis-profile fuzz --timeout 1800 $(ARGS)
+fuzz: $(READY)  ## Long runs of the property tests, requests from the schema, sudden deaths
+	$(BIN)/pytest -m "(hypothesis or fuzz) and not tf" --hypothesis-profile fuzz --timeout 1800 $(ARGS)
 
 bench: $(READY)  ## Speed and size, as ratios against their baselines in one run
 	$(BIN)/slowwave bench $(ARGS)

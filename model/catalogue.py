@@ -13,8 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.errors import BadInputError
-from model.interactions import AttributeValue, ItemChange
+from model.interactions import (
+    NO_ATTRIBUTES,
+    Attributes,
+    AttributeValue,
+    ItemChange,
+    Kind,
+    LogRow,
+)
 from model.slow.scorer import FloatArray, SlowScorer
+from model.storage.event_log import item_of
 
 _CACHED_FILTERS: Final = 256
 _ALWAYS: Final = np.iinfo(np.int64).min
@@ -85,9 +93,35 @@ class Catalogue:
         """The item's number, 0 when there is no such item."""
         return self._numbers.get(item_id, 0)
 
+    def follow(self, rows: Iterable[LogRow]) -> bool:
+        """Takes the next rows of the log, in their order: items get numbers as they appear.
+
+        An item that an event names is here though nobody has described it, unless it was
+        deleted.
+
+        Returns:
+          Whether metadata changed.
+        """
+        changes: list[ItemChange] = []
+        met: set[str] = set()
+        described = False
+        for row in rows:
+            if row.kind == Kind.ITEM:
+                changes.append(item_of(row))
+                described = True
+            elif row.item_id is None or row.item_id in self._met or row.item_id in met:
+                continue
+            else:
+                changes.append(ItemChange(row.item_id, {}))
+            met.add(changes[-1].item_id)
+        if changes:
+            self.put(changes)
+        return described
+
     def put(self, items: Iterable[ItemChange]) -> None:
         """Takes new or changed metadata; an item without attributes is deleted."""
         changed: list[tuple[int, ItemChange]] = []
+        known = len(self.ids)
         for item in items:
             number = self._numbers.get(item.item_id)
             if number is None:
@@ -96,17 +130,12 @@ class Catalogue:
                 self._numbers[item.item_id] = number
             changed.append((number, item))
         self._reserve(len(self.ids))
+        if len(self.ids) > known:
+            self._vectors[known : len(self.ids)] = self._vector_of(NO_ATTRIBUTES)
         for number, item in changed:
             self._set(number, item)
         self._filters.clear()
         self._pairs = None
-
-    def ensure(self, item_ids: Iterable[str]) -> None:
-        """Adds items that an event named and nobody has described; deleted ones stay away."""
-        met = self._met
-        new = dict.fromkeys(item_id for item_id in item_ids if item_id not in met)
-        if new:
-            self.put(ItemChange(item_id, {}) for item_id in new)
 
     def _reserve(self, length: int) -> None:
         """Room for this many items; doubling keeps the cost of an item constant."""
@@ -138,11 +167,15 @@ class Catalogue:
         self._until_ms[number] = (
             _NEVER if item.available_until_ms is None else item.available_until_ms
         )
-        space = self._scorer.space
-        slots, weights = space.item_attributes.weighted_slots(item.attributes)
+        slots, weights = self._scorer.space.item_attributes.weighted_slots(item.attributes)
         self._slots[number] = tuple(slot for slot in slots if slot not in self._unknown_slots)
-        if number >= space.items.size:
+        if number >= self._scorer.space.items.size:
             self._vectors[number] = self._scorer.vector_of(slots, weights)
+
+    def _vector_of(self, attributes: Attributes) -> FloatArray:
+        """The vector of an item newer than the model."""
+        slots, weights = self._scorer.space.item_attributes.weighted_slots(attributes)
+        return self._scorer.vector_of(slots, weights)
 
     def allowed(self, now_ms: int) -> NDArray[np.bool_]:
         """[items] whether the item may be shown at this moment."""
@@ -150,6 +183,12 @@ class Catalogue:
         return np.asarray(
             self._visible[:n] & (self._from_ms[:n] <= now_ms) & (now_ms < self._until_ms[:n])
         )
+
+    def is_described(self, number: int) -> bool:
+        """Whether the item has an attribute that the slow model has learned from."""
+        item = self._items.get(number)
+        learned = (encoder.name for encoder in self._scorer.space.item_attributes.encoders)
+        return item is not None and any(name in (item.attributes or {}) for name in learned)
 
     @property
     def n_attribute_slots(self) -> int:

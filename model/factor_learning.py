@@ -19,7 +19,7 @@ from model.interactions import Attributes, EventRules, Kind, LogRow, Outcome
 from model.recommender import Recommender
 from model.request import Query
 from model.slow.scorer import SlowScorer
-from model.storage.event_log import EventLog, event_of
+from model.storage.event_log import LogReader, event_of
 
 _STRENGTH: Final = 4.0
 _DRAWN: Final = 250
@@ -65,32 +65,32 @@ class LogUpTo:
       end: The last position that can be seen.
     """
 
-    def __init__(self, log: EventLog) -> None:
+    def __init__(self, log: LogReader) -> None:
         self._log = log
         self.end = 0
 
     def head(self) -> int:
-        """See `EventLog.head`."""
+        """See `LogReader.head`."""
         return self.end
 
     def tail(
         self, after_seq: int, *, through_seq: int | None = None, limit: int = 10_000
     ) -> list[LogRow]:
-        """See `EventLog.tail`."""
+        """See `LogReader.tail`."""
         through = self.end if through_seq is None else min(self.end, through_seq)
         return self._log.tail(after_seq, through_seq=through, limit=limit)
 
     def actor_rows(self, actor: str, through_seq: int) -> list[LogRow]:
-        """See `EventLog.actor_rows`."""
+        """See `LogReader.actor_rows`."""
         return self._log.actor_rows(actor, min(self.end, through_seq))
 
     def event(self, event_id: str) -> LogRow | None:
-        """See `EventLog.event`."""
+        """See `LogReader.event`."""
         row = self._log.event(event_id)
         return row if row is not None and row.seq <= self.end else None
 
     def user(self, user_id: str) -> Attributes | None:
-        """See `EventLog.user`: as it is now."""
+        """See `LogReader.user`: as it is now."""
         return self._log.user(user_id)
 
 
@@ -102,7 +102,7 @@ class _Question(NamedTuple):
 
 def learn_factors(
     scorer: SlowScorer,
-    log: EventLog,
+    log: LogReader,
     rules: EventRules,
     config: MemoryConfig,
     lesson: Lesson,
@@ -162,7 +162,7 @@ def _fitted(
     return (order_factors(parts, offsets, factors) if ordered else factors), ordered
 
 
-def _questions(log: EventLog, rules: EventRules, lesson: Lesson) -> list[_Question]:
+def _questions(log: LogReader, rules: EventRules, lesson: Lesson) -> list[_Question]:
     """The successes to ask about, each item of an actor once."""
     found: list[_Question] = []
     moment, end, met = None, lesson.after_seq, set[tuple[str | None, str | None, str]]()
@@ -179,7 +179,7 @@ def _questions(log: EventLog, rules: EventRules, lesson: Lesson) -> list[_Questi
     return found
 
 
-def _events(log: EventLog, lesson: Lesson) -> Iterable[LogRow]:
+def _events(log: LogReader, lesson: Lesson) -> Iterable[LogRow]:
     after, through = lesson.after_seq, lesson.through_seq
     while rows := log.tail(after, through_seq=through, limit=_CHUNK):
         yield from (row for row in rows if row.kind == Kind.EVENT)

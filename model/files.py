@@ -16,11 +16,16 @@ def write_atomically(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     # The name is the process's own: two writers never share a staged file.
     staged = path.with_name(f".{path.name}.{os.getpid()}")
-    with staged.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    staged.replace(path)
+    try:
+        with staged.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        staged.replace(path)
+    except OSError:
+        # on a full disk of all places nothing may be left lying about
+        staged.unlink(missing_ok=True)
+        raise
     sync_folder(path.parent)
 
 

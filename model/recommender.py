@@ -17,6 +17,7 @@ from model.catalogue import Catalogue
 from model.expectations import Expectations
 from model.explanation import Explainer, Grounds
 from model.fast.config import MemoryConfig
+from model.fast.lessons import Lesson
 from model.fast.memory import FastMemory
 from model.fast.mixing import Mixing
 from model.fast_wide import FastWide
@@ -27,7 +28,6 @@ from model.recollection import Fate, Recollection, fate_of, recollection
 from model.request import PARTS, Query, Recommendation
 from model.slow.bundle import load_bundle
 from model.slow.scorer import FloatArray, Slow, SlowScorer
-from model.storage.event_log import item_of
 from model.views import ReadableLog, View, Views
 
 _CHUNK: Final = 10_000
@@ -121,14 +121,11 @@ class Recommender:
 
     def _take(self, rows: list[LogRow]) -> None:
         # in the log's own order, so that numbers are the same wherever calls are cut
-        for is_item, part in groupby(rows, lambda row: row.kind == Kind.ITEM):
+        for _, part in groupby(rows, lambda row: row.kind == Kind.ITEM):
             same = list(part)
-            if is_item:
-                self.catalogue.put([item_of(row) for row in same])
+            if self.catalogue.follow(same):
                 # an item newer than the model may have a new vector, and be in any history
                 self._views.clear()
-            else:
-                self.catalogue.ensure(row.item_id for row in same if row.item_id is not None)
             for row in same:
                 if row.kind == Kind.USER and row.user_id is not None:
                     self._views.described(row.user_id)
@@ -185,6 +182,13 @@ class Recommender:
         view = self._views.of(Query(user_id=actor))
         lessons = self.memory.lessons.of(view.segments, now_ms)
         return recollection(self._views.judged(actor), view.personal, lessons, now_ms)
+
+    def lesson_words(self, lesson: Lesson) -> tuple[str, str]:
+        """To whom a lesson applies and to what, as `name=value`."""
+        space = self._scorer.space
+        return space.query_attributes.words(lesson.segment), space.item_attributes.words(
+            lesson.attribute
+        )
 
     def fate(self, event_id: str) -> Fate | None:
         """What became of an event, None for an unknown one."""
@@ -243,6 +247,20 @@ class Recommender:
             row[:n_items] += request.base
             row[n_items:] = -np.inf  # came after the request was prepared
         return total
+
+    def affinity(self, item: int) -> FloatArray:
+        """[items] log-odds of success for one whose taste is this item alone, by number."""
+        catalogue = self.catalogue
+        crosses = np.zeros(len(catalogue), np.float32)
+        if item < self._scorer.space.items.size:
+            crosses = self._scorer.wide(np.array([[item]], np.int32), len(catalogue))[0]
+        match = catalogue.vectors @ catalogue.vectors[item]
+        return np.asarray(match + catalogue.bias + crosses)
+
+    def content_vectors(self, items: NDArray[np.integer]) -> FloatArray:
+        """[items, d] what the attributes alone say of items, by number; zeros for nothing."""
+        known = np.where(items < self._scorer.space.items.size, items, 0)
+        return np.asarray(self.catalogue.vectors[items] - self._scorer.id_vectors[known])
 
     def probabilities(
         self, requests: Sequence[Prepared], items: NDArray[np.integer]

@@ -40,6 +40,16 @@ class Workspace:
         return self.home / "reports"
 
     @property
+    def memory(self) -> Path:
+        """What can be made again, kept because that takes time."""
+        return self.home / "memory"
+
+    @property
+    def jobs(self) -> Path:
+        """What became of jobs that were started over HTTP."""
+        return self.home / "jobs"
+
+    @property
     def config_path(self) -> Path:
         """Configuration; every key has a default and the file may be absent."""
         return self.home / "slowwave.toml"
@@ -72,6 +82,22 @@ class Config:
     night: NightConfig = field(default_factory=NightConfig)
 
 
+def read_tables(path: Path) -> dict[str, Any]:
+    """What a TOML file holds; nothing when there is none.
+
+    Raises:
+      BadInputError: If the file cannot be read or is not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise BadInputError(f"{path} cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadInputError(f"{path.name} is not valid TOML: {error}") from error
+
+
 def load_config(path: Path) -> Config:
     """Configuration from a TOML file; a missing file gives the defaults.
 
@@ -81,12 +107,7 @@ def load_config(path: Path) -> Config:
       BadInputError: If the file is not TOML, names an unknown key, or holds a
         value of the wrong type or out of range.
     """
-    if not path.exists():
-        return Config()
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadInputError(f"{path.name} is not valid TOML: {error}") from error
+    tables = read_tables(path)
     tables.pop("service", None)
     known = {"events", "slow", "memory", "night"}
     if extra := sorted(set(tables) - known):

@@ -175,6 +175,48 @@ def serve(workspace: Workspace, console: Console, **options: str | int | None) -
     )
 
 
+@main.command()
+@click.argument("folder", type=Folder())
+@click.option(
+    "--format",
+    "file_format",
+    type=click.Choice(["parquet", "csv"]),
+    default="parquet",
+    show_default=True,
+    help="Parquet keeps every type; CSV does not.",
+)
+@with_home
+def export(workspace: Workspace, console: Console, folder: Path, file_format: str) -> None:
+    """Write the log and the catalogue to the new folder FOLDER.
+
+    `slowwave import` takes it, here or elsewhere.
+
+    \b
+    Example:
+      slowwave export backup-2026-01-31
+    """
+    from pipelines.export import export as export_log
+
+    console.result(export_log(workspace, folder, file_format=file_format, console=console))
+
+
+@main.command()
+@click.argument("user_id", metavar="USER")
+@with_home
+def forget(workspace: Workspace, console: Console, user_id: str) -> None:
+    """Erase all that is known of USER, and give a receipt.
+
+    Log and memory forget at once, the weights of the model at the next night.
+
+    \b
+    Example:
+      slowwave forget ada --json
+    """
+    from pipelines.forget import forget as forget_user
+
+    console.result(forget_user(workspace, user_id=user_id, now_ms=now_ms(), console=console))
+
+
 @main.group()
 def models() -> None:
     """Look at the published models and roll back."""
@@ -211,7 +253,7 @@ def models_show(workspace: Workspace, console: Console, version: str | None) -> 
 def models_rollback(workspace: Workspace, console: Console, version: str | None) -> None:
     """Serve VERSION again.
 
-    By default it is the one published before the current one. Running services follow
+    By default it is the one that served before the current one. Running services follow
     within a second or so.
     """
     from pipelines.models import rollback
@@ -318,7 +360,7 @@ def demo(
 @main.command()
 @click.argument(
     "what",
-    type=click.Choice(["serve", "events", "memory", "soak", "train", "consolidate"]),
+    type=click.Choice(["serve", "events", "overload", "memory", "soak", "train", "consolidate"]),
     nargs=-1,
 )
 @with_home

@@ -20,7 +20,7 @@ from model.files import write_atomically
 from model.slow.bundle import Bundle, load_bundle, write_bundle
 from model.slow.training import PARITY_TOLERANCE
 from model.slow.tuning import as_tuned
-from model.storage.event_log import EventLog
+from model.storage.event_log import LogReader
 from model.storage.registry import Registry
 from model.workspace import Config, Workspace, config_as_json, load_config
 from pipelines.console import Console, count
@@ -29,11 +29,11 @@ from pipelines.learning import (
     describe,
     memory_factors,
     on_bar,
-    opened,
     provenance,
     read_log,
     verify,
 )
+from pipelines.opened_log import opened
 
 _HANDED_ON: Final = ("memory", "memory_learning", "tuned")
 
@@ -100,7 +100,7 @@ class NightRun:
 
 
 def consolidate_log(
-    log: EventLog, registry: Registry, run: NightRun, until_ms: int | None
+    log: LogReader, registry: Registry, run: NightRun, until_ms: int | None
 ) -> dict[str, Any]:
     """One night on an open log and a locked registry: `consolidate` without its report file."""
     served = _served(registry)
@@ -164,7 +164,7 @@ def _served(registry: Registry) -> _Served:
 
 
 def _attempt(
-    registry: Registry, served: _Served, log: EventLog, read: LogRead, run: NightRun
+    registry: Registry, served: _Served, log: LogReader, read: LogRead, run: NightRun
 ) -> dict[str, Any]:
     """Makes a candidate, judges it and does what the verdicts say."""
     columns, config = read.columns, run.config

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from model.acceptance import moment
 from model.errors import BadInputError
 from model.interactions import Attributes, Entry, Kind
 from model.slow.schema import Schema, infer_schema, read_schema, write_schema
@@ -20,7 +21,6 @@ from model.storage.event_log import EventLog, open_log
 from model.workspace import Workspace
 from pipelines.console import Console, count
 from pipelines.judging import BadRows, DataSet, compare_with_log, judge, open_data_set
-from pipelines.parsing import moment
 from pipelines.readers.tables import BadRow
 from pipelines.records import Record
 from pipelines.spool import Spool, opened_spool

@@ -3,11 +3,11 @@
 import secrets
 from typing import Any
 
+from model.acceptance import moment
 from model.storage.api_keys import KEY_BYTES, ApiKey, load_keys, new_key, save_keys
 from model.storage.locks import flocked
 from model.workspace import Workspace
 from pipelines.console import Console
-from pipelines.parsing import moment
 
 
 def create(
@@ -45,7 +45,7 @@ def show_all(workspace: Workspace, *, console: Console) -> dict[str, Any]:
 
 
 def revoke(workspace: Workspace, *, key_id: str, console: Console) -> dict[str, Any]:
-    """Forgets a key; the service refuses it from its next start on.
+    """Forgets a key; running services refuse it within a second or so.
 
     Raises:
       NotFoundError: If there is no such key.
@@ -56,7 +56,7 @@ def revoke(workspace: Workspace, *, key_id: str, console: Console) -> dict[str, 
     load_keys(path).without(key_id)
     with flocked(workspace.home, wait=True):
         save_keys(load_keys(path).without(key_id), path)
-    console.message(f"{key_id} is revoked; a running service knows it until it is restarted.")
+    console.message(f"{key_id} is revoked; running services refuse it within a second or so.")
     return {"revoked": key_id}
 
 

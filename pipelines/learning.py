@@ -1,14 +1,12 @@
 """What training from scratch and the night share: reading the log, progress, verification."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.metadata import version as distribution_version
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from model.errors import BadInputError
 from model.factor_learning import Lesson, learn_factors
 from model.interactions import Kind, LogRow
 from model.slow.bundle import FORMAT, Bundle, load_bundle
@@ -16,28 +14,12 @@ from model.slow.columns import EventColumns, Metadata, event_columns
 from model.slow.examples import Examples
 from model.slow.scorer import SlowScorer
 from model.slow.training import OnProgress, check_parity
-from model.storage.event_log import EventLog, open_log
+from model.storage.event_log import LogReader
 from model.workspace import Config, config_as_json
 from pipelines.console import Bar
 
 _PARITY_REQUESTS: Final = 256
 _CHUNK: Final = 50_000
-
-
-@contextmanager
-def opened(path: Path) -> Iterator[EventLog]:
-    """The event log, closed at the end; a missing one is bad input, not a new file."""
-    if not path.exists():
-        raise BadInputError(
-            f"expected an event log at {path}, found none; import data first "
-            "(slowwave import PATH)",
-            "no_data",
-        )
-    log = open_log(path)
-    try:
-        yield log
-    finally:
-        log.close()
 
 
 class LogRead(NamedTuple):
@@ -54,7 +36,7 @@ class LogRead(NamedTuple):
     through_seq: int
 
 
-def read_log(log: EventLog, config: Config, until_ms: int | None) -> LogRead:
+def read_log(log: LogReader, config: Config, until_ms: int | None) -> LogRead:
     """The events before a moment, all where it is None, and the metadata.
 
     Where the log is not in the order of time, as after imports of several data sets, the
@@ -75,7 +57,7 @@ def read_log(log: EventLog, config: Config, until_ms: int | None) -> LogRead:
     return LogRead(event_columns(rows, config.events), metadata, through)
 
 
-def _events(log: EventLog, through_seq: int) -> Iterator[LogRow]:
+def _events(log: LogReader, through_seq: int) -> Iterator[LogRow]:
     after = 0
     while rows := log.tail(after, through_seq=through_seq, limit=_CHUNK):
         yield from (row for row in rows if row.kind == Kind.EVENT)
@@ -83,7 +65,7 @@ def _events(log: EventLog, through_seq: int) -> Iterator[LogRow]:
 
 
 def memory_factors(
-    bundle: Bundle, log: EventLog, config: Config, lesson: Lesson, *, seed: int
+    bundle: Bundle, log: LogReader, config: Config, lesson: Lesson, *, seed: int
 ) -> dict[str, Any]:
     """What a manifest says of the fast memory: how much each part says, learned on past days.
 

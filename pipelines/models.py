@@ -2,12 +2,12 @@
 
 from typing import Any, Final
 
+from model.acceptance import moment
 from model.errors import NotFoundError
 from model.slow.bundle import load_bundle
 from model.storage.registry import Registry
 from model.workspace import Workspace
 from pipelines.console import Console
-from pipelines.parsing import moment
 from pipelines.strongest_crosses import in_words, strongest, titles
 
 _MOST_CROSSES: Final = 10
@@ -84,7 +84,7 @@ def rollback(workspace: Workspace, *, version: str | None, console: Console) -> 
 
     Args:
       workspace: Whose models.
-      version: Which one; None for the one published before the current one.
+      version: Which one; None for the one that served before the current one.
       console: Where to tell it.
 
     Raises:

@@ -2,23 +2,14 @@
 
 import math
 import re
-import unicodedata
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from model.acceptance import epoch_ms, iso_ms
 from model.errors import BadInputError
 from model.interactions import AttributeValue
 from pipelines.readers.tables import Cell, CellType
 
-EARLIEST_MS: Final = 631_152_000_000  # 1990-01-01
-CLOCK_SKEW_MS: Final = 300_000
-
-_MAX_ID: Final = 256
-# Below this a number counts seconds: as milliseconds it would lie before March 1973,
-# as seconds it reaches the year 5138.
-_SECONDS_BELOW: Final = 1e11
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 # Leading zeros and very long digits belong to codes, which lose their meaning as numbers.
 _NUMBER: Final = re.compile(r"[+-]?(0|[1-9]\d{0,14})(\.\d*)?([eE][+-]?\d{1,3})?", re.ASCII)
 _NO_NUMBER: Final = "nan"
@@ -30,11 +21,6 @@ def shown(text: str) -> str:
     return repr(text if len(text) <= 60 else text[:60] + "…")
 
 
-def moment(time_ms: int) -> str:
-    """A time for people, in UTC."""
-    return f"{_EPOCH + timedelta(milliseconds=time_ms):%Y-%m-%d %H:%M:%S} UTC"
-
-
 def timestamp_ms(text: str) -> int:
     """A moment in milliseconds since 1970-01-01 UTC.
 
@@ -44,56 +30,16 @@ def timestamp_ms(text: str) -> int:
     Raises:
       BadInputError: For anything else; code `timestamp_naive` for a time without a zone.
     """
-    try:
-        number = float(text)
-    except ValueError:
-        return _from_iso(text)
-    if not math.isfinite(number) or abs(number) > 1e15:
-        raise BadInputError(
-            f"timestamp must be a moment, got the number {shown(text)}", "invalid_timestamp"
-        )
-    return round(number * 1_000) if abs(number) < _SECONDS_BELOW else round(number)
-
-
-def _from_iso(text: str) -> int:
     if not text:
         raise BadInputError("timestamp is missing", "missing_timestamp")
     try:
-        when = datetime.fromisoformat(text)
+        number = float(text)
     except ValueError:
-        raise BadInputError(
-            f"timestamp must be ISO 8601 with a time zone, such as 2026-01-31T12:00:00Z, or "
-            f"seconds or milliseconds since 1970; got {shown(text)}",
-            "invalid_timestamp",
-        ) from None
-    if when.tzinfo is None:
-        raise BadInputError(
-            f"timestamp {shown(text)} has no time zone; write it like 2026-01-31T12:00:00Z or "
-            f"2026-01-31T12:00:00+02:00",
-            "timestamp_naive",
-        )
-    return (when - _EPOCH) // timedelta(milliseconds=1)
-
-
-def event_time_ms(text: str, now_ms: int) -> int:
-    """The moment of an event, which is neither in the future nor before 1990.
-
-    Raises:
-      BadInputError: If it is, or is no moment at all.
-    """
-    time_ms = timestamp_ms(text)
-    if time_ms > now_ms + CLOCK_SKEW_MS:
-        raise BadInputError(
-            f"timestamp {shown(text)} lies in the future; it is {moment(now_ms)} now",
-            "timestamp_in_future",
-        )
-    if time_ms < EARLIEST_MS:
-        raise BadInputError(
-            f"timestamp {shown(text)} lies before 1990-01-01; a number counts seconds or "
-            f"milliseconds since 1970",
-            "timestamp_too_old",
-        )
-    return time_ms
+        number = None
+    try:
+        return iso_ms(text) if number is None else epoch_ms(number)
+    except BadInputError as error:
+        raise BadInputError(f"{error}; got {shown(text)}", error.code) from None
 
 
 def number(name: str, text: str) -> float:
@@ -110,25 +56,6 @@ def number(name: str, text: str) -> float:
     if not math.isfinite(value) or "_" in text:
         raise BadInputError(f"{name} must be a finite number, got {shown(text)}", f"invalid_{name}")
     return value
-
-
-def identifier(name: str, text: str) -> str:
-    """An id of 1 to 256 characters without control characters.
-
-    Raises:
-      BadInputError: If the text is none.
-    """
-    if not text:
-        raise BadInputError(f"{name} is missing", f"missing_{name}")
-    if len(text) > _MAX_ID:
-        raise BadInputError(
-            f"{name} must have at most {_MAX_ID} characters, got {len(text):,}", f"invalid_{name}"
-        )
-    if not text.isprintable() and any(unicodedata.category(c) == "Cc" for c in text):
-        raise BadInputError(
-            f"{name} must have no control characters, got {shown(text)}", f"invalid_{name}"
-        )
-    return text
 
 
 def truth(name: str, text: str) -> bool:

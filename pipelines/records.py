@@ -6,24 +6,17 @@ from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any, Final, NamedTuple
 
+from model.acceptance import check_event, check_id
 from model.errors import BadInputError
 from model.interactions import Attributes, Event, EventRules, ItemChange, UserChange
-from pipelines.parsing import (
-    AttributeCells,
-    canonical,
-    event_time_ms,
-    identifier,
-    number,
-    timestamp_ms,
-    truth,
-)
+from pipelines.parsing import AttributeCells, canonical, number, timestamp_ms, truth
 from pipelines.readers.tables import Cell, CellType, Row, Table
 
-_EVENT_COLUMNS: Final = (
+EVENT_COLUMNS: Final = (
     "event_id", "event_type", "user_id", "item_id", "value", "timestamp", "session_id",
     "request_id", "shown_items", "retracts",
 )  # fmt: skip
-_STATE_COLUMNS: Final = ("hidden", "available_from", "available_until")
+STATE_COLUMNS: Final = ("hidden", "available_from", "available_until")
 
 
 class Record(NamedTuple):
@@ -63,7 +56,7 @@ class EventRows:
           now_ms: The present.
         """
         self._at = {name: at for at, name in enumerate(table.columns)}
-        self._extra = [(at, n) for n, at in self._at.items() if n not in _EVENT_COLUMNS]
+        self._extra = [(at, n) for n, at in self._at.items() if n not in EVENT_COLUMNS]
         self._properties = AttributeCells(
             [name for _, name in self._extra],
             declared,
@@ -82,30 +75,27 @@ class EventRows:
           BadInputError: If something in it is missing, malformed or impossible.
         """
         cells = row.cells
-        event_type = self._text(cells, "event_type")
-        if event_type not in self._rules.rules:
-            raise BadInputError(self._rules.unknown_type(event_type), "unknown_event_type")
-        at_ms = event_time_ms(self._text(cells, "timestamp"), self._now_ms)
         value = self._text(cells, "value").strip()
+        event = Event(
+            event_id=self._id(cells, "event_id") or "",
+            event_type=self._text(cells, "event_type"),
+            timestamp_ms=timestamp_ms(self._text(cells, "timestamp")),
+            user_id=self._id(cells, "user_id"),
+            item_id=self._id(cells, "item_id"),
+            value=number("value", value) if value else None,
+            session_id=self._id(cells, "session_id"),
+            request_id=self._id(cells, "request_id"),
+            shown_items=self._shown_items(cells),
+            retracts=self._id(cells, "retracts"),
+        )
+        check_event(event, self._rules, self._now_ms)
         properties = {name: cell for at, name in self._extra if (cell := cells[at])}
-        known = [
-            event_type,
-            at_ms,
-            self._id(cells, "user_id"),
-            self._id(cells, "item_id"),
-            number("value", value) if value else None,
-            self._id(cells, "session_id"),
-            self._id(cells, "request_id"),
-            self._shown_items(cells),
-            self._id(cells, "retracts"),
-        ]
-        _check_complete(known)
-        event_id = self._id(cells, "event_id")
         for name, cell in properties.items():
             self._properties.see(name, cell)
+        known = _known(event)
         text = json.dumps([*known, properties])
         meaning = _meaning(known, properties, text)
-        return Record(event_id or f"row-{meaning}", at_ms, meaning, text)
+        return Record(event.event_id or f"row-{meaning}", event.timestamp_ms, meaning, text)
 
     def event(self, record: Record) -> Event:
         """The event of a record; every row has to be recorded before."""
@@ -136,16 +126,21 @@ class EventRows:
 
     def _id(self, cells: list[Cell], name: str) -> str | None:
         text = self._text(cells, name)
-        return identifier(name, text) if text else None
+        return check_id(name, text) if text else None
 
-    def _shown_items(self, cells: list[Cell]) -> list[str]:
+    def _shown_items(self, cells: list[Cell]) -> tuple[str, ...]:
         text = self._text(cells, "shown_items")
-        return [identifier("shown_items", part) for part in text.split("|")] if text else []
+        return tuple(check_id("shown_items", part) for part in text.split("|")) if text else ()
 
 
 def event_meaning(event: Event) -> str:
     """What `Record.meaning` is for the row of this event."""
-    known = [
+    known = _known(event)
+    return _meaning(known, event.properties, json.dumps([*known, {}]))
+
+
+def _known(event: Event) -> list[Any]:
+    return [
         event.event_type,
         event.timestamp_ms,
         event.user_id,
@@ -156,7 +151,6 @@ def event_meaning(event: Event) -> str:
         event.shown_items,
         event.retracts,
     ]
-    return _meaning(known, event.properties, json.dumps([*known, {}]))
 
 
 def _meaning(known: list[Any], cells: Attributes, text: str) -> str:
@@ -165,18 +159,6 @@ def _meaning(known: list[Any], cells: Attributes, text: str) -> str:
     if cells:
         text = json.dumps([*known, {name: canonical(cells[name]) for name in sorted(cells)}])
     return blake2b(text.encode(), digest_size=16).hexdigest()
-
-
-def _check_complete(known: list[Any]) -> None:
-    event_type, _, user_id, item_id, value, session_id, _, shown_items, retracts = known
-    if user_id is None and session_id is None:
-        raise BadInputError("user_id is missing, and so is session_id", "missing_user_id")
-    if retracts is not None:
-        return
-    if item_id is None and not (event_type == "impression" and shown_items):
-        raise BadInputError("item_id is missing", "missing_item_id")
-    if event_type == "rating" and value is None:
-        raise BadInputError("value is missing, which a rating needs", "missing_value")
 
 
 def _cells(stored: Mapping[str, str | list[str]]) -> dict[str, Cell]:
@@ -203,8 +185,8 @@ class EntityRows:
         """
         self._id_column = id_column
         self._id_at = table.columns.index(id_column)
-        known = (id_column, *(_STATE_COLUMNS if id_column == "item_id" else ()))
-        self._state_at = {n: at for at, n in enumerate(table.columns) if n in _STATE_COLUMNS}
+        known = (id_column, *(STATE_COLUMNS if id_column == "item_id" else ()))
+        self._state_at = {n: at for at, n in enumerate(table.columns) if n in STATE_COLUMNS}
         self._extra = [(at, n) for at, n in enumerate(table.columns) if n not in known]
         self.attributes = tuple(name for _, name in self._extra)
         self._cells = AttributeCells(
@@ -221,7 +203,7 @@ class EntityRows:
           BadInputError: If something in it is missing or malformed.
         """
         key = row.cells[self._id_at]
-        key = identifier(self._id_column, key if isinstance(key, str) else "|".join(key))
+        key = check_id(self._id_column, key if isinstance(key, str) else "|".join(key))
         cells = {name: cell for at, name in self._extra if (cell := row.cells[at])}
         for name, cell in cells.items():
             self._cells.see(name, cell)

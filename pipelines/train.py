@@ -6,7 +6,7 @@ from model.factor_learning import Lesson
 from model.slow.bootstrap import Trained, train_from_scratch
 from model.slow.bundle import write_bundle
 from model.slow.schema import Schema, read_schema
-from model.storage.event_log import EventLog
+from model.storage.event_log import LogReader
 from model.storage.registry import Registry
 from model.workspace import Config, Workspace, load_config
 from pipelines.console import Console
@@ -15,11 +15,11 @@ from pipelines.learning import (
     describe,
     memory_factors,
     on_bar,
-    opened,
     provenance,
     read_log,
     verify,
 )
+from pipelines.opened_log import opened
 
 
 def train(
@@ -53,7 +53,7 @@ def train(
 
 def train_read(  # noqa: PLR0913 - the job's own settings, by name
     read: LogRead,
-    log: EventLog,
+    log: LogReader,
     schema: Schema,
     config: Config,
     registry: Registry,

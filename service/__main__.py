@@ -9,6 +9,7 @@ import click
 import uvicorn
 
 from model.errors import BadInputError
+from service.connection import Connection
 from service.logs import log_to_stderr
 from service.settings import Settings, load_settings
 
@@ -50,10 +51,11 @@ def _serve(settings: Settings) -> None:
             port=settings.port,
             workers=settings.workers,
             loop="uvloop",
-            http="httptools",
+            http=Connection,
             log_config=None,
             access_log=False,
             server_header=False,
+            timeout_keep_alive=settings.keep_alive_s,
             timeout_graceful_shutdown=settings.drain_s,
         )
     finally:

@@ -1,4 +1,7 @@
-"""Who may call what: API keys with the scopes `read`, `write` and `admin`."""
+"""Who may call what, and how often: API keys with the scopes `read`, `write` and `admin`."""
+
+import math
+import time
 
 from fastapi.security import APIKeyHeader
 from starlette.requests import HTTPConnection
@@ -24,13 +27,20 @@ class Scoped(APIKeyHeader):
         """The presented key.
 
         Raises:
-          ApiError: 401 without a known key, 403 when the key lacks the scope.
+          ApiError: 401 without a known key, 403 when the key lacks the scope, 429 when its
+            holder sends too many requests.
         """
-        keys = services(request).keys
-        if keys is None:
-            return None
-        presented = request.headers.get("X-API-Key")
-        _check(keys, presented, self._scope)
+        running = services(request)
+        presented = None
+        if running.keys is not None:
+            presented = request.headers.get("X-API-Key")
+            _check(running.keys, presented, self._scope)
+        # without keys the address is all that is known of a caller
+        caller = presented or (request.client.host if request.client else "")
+        if wait_s := running.rates.wait_s(caller, time.monotonic()):
+            running.metrics.shed.labels("rate").inc()
+            seconds = math.ceil(wait_s)
+            raise ApiError(429, "too_many_requests", "slow down", retry_after_s=seconds)
         return presented
 
 
@@ -46,3 +56,4 @@ def _check(keys: KeyFile, presented: str | None, scope: str) -> None:
 
 may_read = Scoped("read")
 may_write = Scoped("write")
+may_operate = Scoped("admin")

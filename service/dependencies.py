@@ -1,18 +1,25 @@
 """What routes work with, and how they get at it."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 
-from model.interactions import EventRules
+from model.interactions import Entry, EventRules
+from model.storage.event_log import Appended, EventLog
 from service.errors import ApiError, refusal
-from service.event_writer import EventWriter
+from service.jobs import Jobs
 from service.key_file import KeyFile
+from service.log_writer import LogWriter, QueueFullError
 from service.model_holder import ModelHolder, Serving
+from service.page_store import PageStore
+from service.rates import Rates
+from service.replies import Replies
 from service.telemetry import Metrics
+from service.versions import Versions
 
 _T = TypeVar("_T", bound=BaseModel)
 
@@ -22,13 +29,29 @@ class Services:
     """The running parts of one application.
 
     Attributes:
+      models: What serves.
+      versions: What is published.
+      log: The event log; only the event loop's thread reads from it.
+      writer: What appends to the log.
+      rules: What events mean.
       keys: The known API keys; None when auth is off.
+      rates: How often callers may call.
+      replies: What was recommended lately.
+      pages: Lists that are paged through.
+      jobs: What operators start.
+      metrics: Where all is counted.
     """
 
     models: ModelHolder
-    events: EventWriter
+    versions: Versions
+    log: EventLog
+    writer: LogWriter
     rules: EventRules
     keys: KeyFile | None
+    rates: Rates
+    replies: Replies
+    pages: PageStore
+    jobs: Jobs
     metrics: Metrics
 
 
@@ -38,13 +61,13 @@ def services(request: HTTPConnection) -> Services:
     return running
 
 
-def now_serving(request: HTTPConnection) -> Serving:
+def now_serving(running: Services) -> Serving:
     """The model that answers now; good until the next `await`.
 
     Raises:
       ApiError: 503 while no model serves.
     """
-    models = services(request).models
+    models = running.models
     if models.serving is not None:
         return models.serving
     detail = "no model is published yet"
@@ -64,6 +87,22 @@ def request_id(request: HTTPConnection) -> str:
     return found
 
 
+async def body_of(request: Request) -> bytes:
+    """The request's body, which mostly is there in one piece.
+
+    Raises:
+      ClientDisconnect: If the client has gone.
+    """
+    message = await request.receive()
+    pieces = [message.get("body", b"")]
+    while message.get("more_body"):
+        message = await request.receive()
+        pieces.append(message.get("body", b""))
+    if message["type"] == "http.disconnect":
+        raise ClientDisconnect
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
 async def body_as(schema: type[_T], request: Request) -> _T:
     """The request's body, parsed and checked in one pass.
 
@@ -71,6 +110,21 @@ async def body_as(schema: type[_T], request: Request) -> _T:
       ApiError: 422 when the body is not what the schema says.
     """
     try:
-        return schema.model_validate_json(await request.body())
+        return schema.model_validate_json(await body_of(request))
     except ValidationError as error:
         raise refusal(error) from None
+
+
+async def written(request: HTTPConnection, entries: Sequence[Entry]) -> Appended:
+    """Appends entries to the log; they are durable on return.
+
+    Raises:
+      ApiError: 503 when too many wait for the disk already.
+    """
+    if not entries:
+        return Appended(0, (), None, None)
+    try:
+        return await services(request).writer.append(entries, clock_ms())
+    except QueueFullError:
+        detail = "too many events wait to be written"
+        raise ApiError(503, "events_waiting", detail, retry_after_s=1) from None

@@ -10,9 +10,9 @@ from starlette.types import Receive, Scope, Send
 class DirectRoute(APIRoute):
     """Calls an endpoint that takes the request alone, after its checks, and sends the answer.
 
-    It is declared like any other route; resolving parameters that are not there and
-    opening exit stacks for them costs as much as all else the service does for a call.
-    Checks are dependencies that take the request alone and raise to refuse it.
+    It is declared like any other route; matching it again, resolving parameters that are
+    not there and opening exit stacks for them costs as much as all else the service does
+    for a call. Checks are dependencies that take the request alone and raise to refuse it.
     """
 
     def __init__(self, path: str, endpoint: Any, **options: Any) -> None:
@@ -22,10 +22,14 @@ class DirectRoute(APIRoute):
         self._checks = [each.dependency for each in self.dependencies if each.dependency]
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers one request; what is raised is answered by the application's handlers."""
-        if scope["method"] not in (self.methods or ()):
+        """Answers a request that came through the router: one of another method."""
+        if scope["method"] in (self.methods or ()):
+            await self.answer(scope, receive, send)
+        else:
             await super().handle(scope, receive, send)
-            return
+
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers one request; what is raised is for the caller to answer."""
         request = Request(scope, receive, send)
         for check in self._checks:
             await check(request)

@@ -5,12 +5,34 @@ import sys
 import threading
 import traceback
 from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
-from typing import IO, Any, Final
+from typing import IO, Any, Final, NamedTuple, TypeAlias
 
 from pydantic_core import to_json
 
 _FLUSH_S: Final = 0.2
+
+
+class RequestLine(NamedTuple):
+    """An answered request.
+
+    Attributes:
+      created: When it was answered, in seconds since 1970.
+      route: The route's pattern: paths hold user ids, and there are too many of them.
+      seconds: From arrival to answer.
+    """
+
+    created: float
+    request_id: str
+    method: str
+    route: str
+    status: int
+    seconds: float
+
+
+NoteRequest: TypeAlias = Callable[[RequestLine], None]
 
 
 class JsonLines(logging.Handler):
@@ -23,7 +45,7 @@ class JsonLines(logging.Handler):
     def __init__(self, stream: IO[str] | None = None) -> None:
         super().__init__()
         self._stream = sys.stderr if stream is None else stream
-        self._records: deque[logging.LogRecord] = deque()
+        self._records: deque[logging.LogRecord | RequestLine] = deque()
         self._writing = threading.Lock()
         self._closed = threading.Event()
         threading.Thread(target=self._flush_for_ever, name="log-lines", daemon=True).start()
@@ -34,13 +56,21 @@ class JsonLines(logging.Handler):
         if record.levelno >= logging.WARNING:
             self.flush()
 
+    def note_request(self, line: "RequestLine") -> None:
+        """Takes an answered request, which is logged for the cost of an append."""
+        self._records.append(line)
+
     def flush(self) -> None:
         """Writes all records taken so far."""
         with self._writing:
             lines = []
             while self._records:
-                lines.append(json_line(self._records.popleft()))
-            if lines:
+                record = self._records.popleft()
+                lines.append(
+                    request_line(record) if isinstance(record, RequestLine) else json_line(record)
+                )
+            # a disk that is full loses lines of the log, not answers
+            with suppress(OSError):
                 self._stream.write(b"".join(lines).decode())
                 self._stream.flush()
 
@@ -55,10 +85,26 @@ class JsonLines(logging.Handler):
             self.flush()
 
 
+def request_line(line: RequestLine) -> bytes:
+    """An answered request as one line of JSON."""
+    fields = {
+        "time": _iso(line.created),
+        "level": "info",
+        "logger": "service.requests",
+        "event": "request",
+        "request_id": line.request_id,
+        "method": line.method,
+        "route": line.route,
+        "status": line.status,
+        "ms": round(line.seconds * 1_000, 3),
+    }
+    return to_json(fields) + b"\n"
+
+
 def json_line(record: logging.LogRecord) -> bytes:
     """A record as one line of JSON; `extra={"fields": {...}}` becomes keys of its own."""
     line: dict[str, Any] = {
-        "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+        "time": _iso(record.created),
         "level": record.levelname.lower(),
         "logger": record.name,
         "event": record.getMessage(),
@@ -69,8 +115,18 @@ def json_line(record: logging.LogRecord) -> bytes:
     return to_json(line, fallback=str) + b"\n"
 
 
-def log_to_stderr(level: str) -> None:
-    """Sends everything this process logs to standard error as JSON lines."""
+def _iso(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+
+
+def log_to_stderr(level: str) -> NoteRequest | None:
+    """Sends everything this process logs to standard error as JSON lines.
+
+    Returns:
+      Where answered requests are to be noted; None where the level leaves them out.
+    """
     # Nothing of this is in a line; looking it up would cost more than the rest of a record.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
-    logging.basicConfig(level=level.upper(), handlers=[JsonLines()], force=True)
+    lines = JsonLines()
+    logging.basicConfig(level=level.upper(), handlers=[lines], force=True)
+    return lines.note_request if logging.getLogger().isEnabledFor(logging.INFO) else None

@@ -2,24 +2,28 @@
 
 A thread looks at what the registry calls current. A new version is verified, loaded and
 warmed there, on a log connection of its own, while the old version serves; then the event
-loop takes it over with one assignment.
+loop takes it over with one assignment. A memory that holds something of a user who was
+erased meanwhile is built again in the same way.
 """
 
 import asyncio
 import contextlib
 import logging
+import resource
 import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from model.errors import LogUnavailableError, SlowwaveError
 from model.recommender import Recommender
 from model.request import Query
-from model.storage.event_log import EventLog, open_log
 from model.storage.registry import Registry
 from model.workspace import Config
+from service.followed_log import FollowedLog
+from service.nights import NightWatch
 from service.settings import Settings
 from service.telemetry import Metrics
 
@@ -41,7 +45,7 @@ class Serving:
 
     recommender: Recommender
     manifest: Mapping[str, Any]
-    log: EventLog
+    log: FollowedLog
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,8 @@ class ModelHolder:
         self._settings = settings
         self._config = config
         self._metrics = metrics
-        self._registry = Registry(settings.workspace.models)
+        self.registry = Registry(settings.workspace.models)
+        self._nights = NightWatch(settings.workspace.reports, metrics)
         self._handed_over: str | None = None
         self._refused_s = 0.0
         self._stopping = threading.Event()
@@ -108,21 +113,33 @@ class ModelHolder:
                 continue
             # Requests say so themselves when the log cannot be read.
             with contextlib.suppress(LogUnavailableError):
+                self._metrics.log_lag.set(self.serving.log.head() - self.serving.recommender.as_of)
                 self._metrics.memory_as_of.set(self.serving.recommender.catch_up())
+                self._metrics.memory_bytes.set(self.serving.recommender.memory.n_bytes)
 
     def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
         while not self._stopping.wait(self._settings.model_poll_s):
             self._look(loop)
+            self._show()
+
+    def _show(self) -> None:
+        """Numbers that change slowly."""
+        with contextlib.suppress(OSError):
+            self._nights.look()
+            pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
+            self._metrics.resident_bytes.set(pages * resource.getpagesize())
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
         """Loads the current version unless it serves already or was refused a moment ago."""
         version = "CURRENT"
         try:
-            current = self._registry.current()
+            current = self.registry.current()
             if current is None:
                 return
             version = current
-            if version == self._handed_over:
+            serving = self.serving
+            forgets = serving is not None and serving.log.saw_erasure
+            if version == self._handed_over and not forgets:
                 self.refused = None
             elif self._is_due(version):
                 fresh = self._load(version)
@@ -141,9 +158,9 @@ class ModelHolder:
 
     def _load(self, version: str) -> Serving:
         started = time.perf_counter()
-        folder = self._registry.open(version)
-        manifest = self._registry.manifest(version)
-        log = open_log(self._settings.workspace.log_path)
+        folder = self.registry.open(version)
+        manifest = self.registry.manifest(version)
+        log = FollowedLog(self._settings.workspace.log_path, self._metrics)
         try:
             recommender = Recommender.open(
                 folder, manifest, log, self._config.events, self._config.memory
@@ -163,7 +180,8 @@ class ModelHolder:
             self._metrics.model_serving.labels(replaced.recommender.version).set(0)
             replaced.log.close()
         self._metrics.model_serving.labels(fresh.recommender.version).set(1)
-        self._metrics.model_swaps.inc()
+        if replaced is None or replaced.recommender.version != fresh.recommender.version:
+            self._metrics.model_swaps.inc()
 
     def _refuse(self, version: str, error: Exception) -> None:
         code = error.code if isinstance(error, SlowwaveError) else "load_failed"

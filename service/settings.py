@@ -5,7 +5,6 @@ What is given in code wins over `SLOWWAVE_*` environment variables, which win ov
 """
 
 import ipaddress
-import tomllib
 from pathlib import Path
 from typing import Any, Final, Literal, Self
 
@@ -18,7 +17,7 @@ from pydantic_settings import (
 )
 
 from model.errors import BadInputError
-from model.workspace import Workspace
+from model.workspace import Workspace, read_tables
 
 DEFAULT_HOME: Final = Path("slowwave-data")
 
@@ -49,6 +48,28 @@ class Settings(BaseSettings):
         le=1_000_000,
         description="Events that may wait for the disk; more are refused (503) until some are "
         "written.",
+    )
+    max_connections: int = Field(
+        1_000, ge=1, le=100_000, description="Open connections of a process; more get 503."
+    )
+    max_wait_ms: int = Field(
+        250,
+        ge=1,
+        le=60_000,
+        description="A request that waited longer for its turn gets 503: there are too many.",
+    )
+    rate_per_s: float = Field(
+        0,
+        ge=0,
+        le=1_000_000,
+        description="Requests a second of one API key (or address, without keys) to one process; "
+        "more get 429. 0 for no limit.",
+    )
+    request_timeout_s: float = Field(
+        10, gt=0, le=3_600, description="Seconds in which a whole request must arrive (408)."
+    )
+    keep_alive_s: int = Field(
+        30, ge=1, le=3_600, description="Seconds that an idle connection is kept."
     )
     model_poll_s: float = Field(
         1.0, gt=0, le=60, description="Seconds between looks for a newly published model."
@@ -105,12 +126,7 @@ def load_settings(**given: Any) -> Settings:
 
 
 def _service_table(path: Path) -> dict[str, Any]:
-    if not path.exists():
-        return {}
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8")).get("service", {})
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadInputError(f"{path.name} is not valid TOML: {error}") from error
+    table = read_tables(path).get("service", {})
     if not isinstance(table, dict):
         raise BadInputError(f"{path.name}: service must be a table, got {table!r}")
     return table

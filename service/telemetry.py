@@ -1,11 +1,9 @@
-"""Metrics, and the outermost layer that gives every request its id, log line and timing."""
+"""The service's Prometheus metrics; with several workers any of them shows the sum."""
 
-import logging
 import os
-import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from prometheus_client import (
     CollectorRegistry,
@@ -16,104 +14,156 @@ from prometheus_client import (
     generate_latest,
 )
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
-from starlette.requests import ClientDisconnect
-from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-from service.errors import ApiError, error_response
 
 MULTIPROCESS_DIR: Final = "PROMETHEUS_MULTIPROC_DIR"
 """Set, before anything is imported, to a folder that several workers share their metrics in."""
 
 _SECONDS: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+_STAGE_SECONDS: Final = (0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.25)
 _EVENTS: Final = (1, 10, 100, 1_000, 10_000)
-_CLOSED_BY_CLIENT: Final = 499
-
-logger = logging.getLogger(__name__)
+STAGES: Final = ("wait", "read", "score", "write")
+"""Of a recommendation: waiting for its turn, reading the question, scoring, writing the answer."""
 
 
 class Metrics:
-    """The service's Prometheus metrics; with several workers any of them shows the sum."""
+    """All metrics by name; each is defined once, in the group it belongs to."""
 
     def __init__(self) -> None:
         disable_created_metrics()
-        registry = CollectorRegistry()
-        self._registry = registry
-        self._requests = Counter(
-            "slowwave_http_requests_total",
-            "Requests answered.",
-            ["method", "route", "status"],
-            registry=registry,
-        )
-        self._seconds = Histogram(
-            "slowwave_http_request_seconds",
-            "Time from request to answer.",
-            ["route"],
-            buckets=_SECONDS,
-            registry=registry,
-        )
-        self.recommendations = Counter(
-            "slowwave_recommendations_total",
-            "Lists recommended, by the fallback that answered (none: the model itself).",
-            ["fallback"],
-            registry=registry,
-        )
+        self._registry = CollectorRegistry()
         # Looking a labelled child up costs more than counting; each is looked up once.
         self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
-        self._define_events(registry)
-        self._define_model(registry)
+        self._item_children: dict[tuple[str, str], Counter] = {}
+        self._define_requests()
+        self._define_recommendations()
+        self._define_events()
+        self._define_model()
+        self._define_nights()
 
-    def _define_events(self, registry: CollectorRegistry) -> None:
-        self.events = Counter(
-            "slowwave_events_total",
+    def _counter(self, name: str, text: str, labels: Sequence[str] = ()) -> Counter:
+        return Counter(f"slowwave_{name}", text, labels, registry=self._registry)
+
+    def _histogram(
+        self, name: str, text: str, buckets: Sequence[float], labels: Sequence[str] = ()
+    ) -> Histogram:
+        return Histogram(f"slowwave_{name}", text, labels, buckets=buckets, registry=self._registry)
+
+    def _gauge(self, name: str, text: str, mode: str, labels: Sequence[str] = ()) -> Gauge:
+        return Gauge(
+            f"slowwave_{name}",
+            text,
+            labels,
+            registry=self._registry,
+            multiprocess_mode=mode,  # type: ignore[arg-type]
+        )
+
+    def _define_requests(self) -> None:
+        self._requests = self._counter(
+            "http_requests_total", "Requests answered.", ["method", "route", "status"]
+        )
+        self._seconds = self._histogram(
+            "http_request_seconds", "Time from request to answer.", _SECONDS, ["route"]
+        )
+        self.shed = self._counter(
+            "requests_shed_total",
+            "Requests and connections turned away, by reason.",
+            ["reason"],
+        )
+        self.connections = self._gauge("connections", "Open connections.", "livesum")
+        self.resident_bytes = self._gauge(
+            "resident_bytes", "Memory of the serving processes that lies in RAM.", "livesum"
+        )
+
+    def _define_recommendations(self) -> None:
+        self.recommendations = self._counter(
+            "recommendations_total",
+            "Lists recommended, by the fallback that answered (none: the model itself).",
+            ["fallback"],
+        )
+        seconds = self._histogram(
+            "stage_seconds",
+            "Time of a recommendation by stage: wait, read, score, write.",
+            _STAGE_SECONDS,
+            ["stage"],
+        )
+        self.stages = tuple(seconds.labels(stage) for stage in STAGES)
+        self._items = self._counter(
+            "recommended_items_total",
+            "Items recommended, by the part of the model that lifted each most, and by version.",
+            ["source", "version"],
+        )
+        self.successes = self._counter(
+            "successes_total",
+            "Successes that name the recommendation they answer, by the part of the model that "
+            "had lifted the item most, and by version (unknown: not remembered by this worker).",
+            ["source", "version"],
+        )
+
+    def _define_events(self) -> None:
+        self.events = self._counter(
+            "events_total",
             "Events received, by result: accepted, duplicate or rejected.",
             ["result"],
-            registry=registry,
         )
-        self.rejections = Counter(
-            "slowwave_event_rejections_total", "Events refused.", ["code"], registry=registry
+        self.rejections = self._counter("event_rejections_total", "Events refused.", ["code"])
+        self.changes = self._counter(
+            "metadata_changes_total", "Changes of items and users written.", ["kind"]
         )
-        self.commit_seconds = Histogram(
-            "slowwave_event_commit_seconds",
-            "Time of a durable append to the event log.",
-            buckets=_SECONDS,
-            registry=registry,
+        self.erasures = self._counter("erasures_total", "Users erased.")
+        self.commit_seconds = self._histogram(
+            "event_commit_seconds", "Time of a durable append to the event log.", _SECONDS
         )
-        self.commit_events = Histogram(
-            "slowwave_event_commit_events",
-            "Events in a durable append to the event log.",
-            buckets=_EVENTS,
-            registry=registry,
+        self.commit_events = self._histogram(
+            "event_commit_events", "Entries in a durable append to the event log.", _EVENTS
         )
-        self.waiting = Gauge(
-            "slowwave_events_waiting",
-            "Events that wait for the disk.",
-            registry=registry,
-            multiprocess_mode="livesum",
+        self.effect_seconds = self._histogram(
+            "time_to_effect_seconds",
+            "Time from taking an event to its being in the memory that answers.",
+            _SECONDS,
         )
+        self.waiting = self._gauge("events_waiting", "Entries that wait for the disk.", "livesum")
 
-    def _define_model(self, registry: CollectorRegistry) -> None:
-        self.model_serving = Gauge(
-            "slowwave_model_serving",
-            "Workers that serve this model version.",
-            ["version"],
-            registry=registry,
-            multiprocess_mode="livesum",
+    def _define_model(self) -> None:
+        self.model_serving = self._gauge(
+            "model_serving", "Workers that serve this model version.", "livesum", ["version"]
         )
-        self.memory_as_of = Gauge(
-            "slowwave_memory_as_of",
+        self.memory_as_of = self._gauge(
+            "memory_as_of",
             "Last log position reflected, of the worker that is furthest behind.",
-            registry=registry,
-            multiprocess_mode="livemin",
+            "livemin",
         )
-        self.model_swaps = Counter(
-            "slowwave_model_swaps_total", "Model versions taken into service.", registry=registry
+        self.log_lag = self._gauge(
+            "log_lag_entries",
+            "Log entries not yet in the memory, of the worker that is furthest behind.",
+            "livemax",
         )
-        self.model_failures = Counter(
-            "slowwave_model_load_failures_total",
+        self.memory_bytes = self._gauge(
+            "memory_bytes", "What the fast memory keeps for everyone, largest worker.", "livemax"
+        )
+        self.model_swaps = self._counter("model_swaps_total", "Model versions taken into service.")
+        self.model_failures = self._counter(
+            "model_load_failures_total",
             "Published model versions that could not be loaded.",
             ["code"],
-            registry=registry,
+        )
+
+    def _define_nights(self) -> None:
+        self.night_verdict = self._gauge(
+            "night_verdict",
+            "Verdict of the last night by gate: 1 passed, 0 refused.",
+            "livemostrecent",
+            ["gate"],
+        )
+        self.night_time = self._gauge(
+            "night_timestamp_seconds", "When the last night ran.", "livemostrecent", ["verdict"]
+        )
+        self.night_seconds = self._gauge(
+            "night_seconds", "How long the last night took.", "livemostrecent"
+        )
+        self.nights_refused = self._gauge(
+            "nights_refused_in_a_row",
+            "Nights since the last one that did not refuse its candidate.",
+            "livemostrecent",
         )
 
     def count_request(self, method: str, route: str, status: int, seconds: float) -> None:
@@ -127,6 +177,15 @@ class Metrics:
             self._children[method, route, status] = children
         children[0].inc()
         children[1].observe(seconds)
+
+    def count_items(self, sources: Sequence[str], version: str) -> None:
+        """Counts the items of one list by what lifted them."""
+        for source in set(sources):
+            child = self._item_children.get((source, version))
+            if child is None:
+                child = self._items.labels(source, version)
+                self._item_children[source, version] = child
+            child.inc(sources.count(source))
 
     def exposition(self) -> bytes:
         """All metrics in the Prometheus text format."""
@@ -145,126 +204,3 @@ def _forget_dead_workers(folder: Path) -> None:
         pid = path.stem.rsplit("_", 1)[1]
         if not Path("/proc", pid).exists() and Path("/proc/self").exists():
             mark_process_dead(int(pid), str(folder))
-
-
-class _Answer:
-    """Sends an answer with the headers that all have in common, and notes its status."""
-
-    __slots__ = ("_model_version", "_send", "_state", "status")
-
-    def __init__(
-        self, send: Send, state: dict[str, Any], model_version: Callable[[], str | None]
-    ) -> None:
-        self.status = 0
-        self._send = send
-        self._state = state
-        self._model_version = model_version
-
-    async def __call__(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            self.status = message["status"]
-            headers = message["headers"]
-            request_id: str = self._state["request_id"]
-            # A client may choose any text in the body of a request; a header holds ASCII.
-            headers.append((b"x-request-id", request_id.encode("ascii", "backslashreplace")))
-            if (version := self._model_version()) is not None:
-                headers.append((b"x-model-version", version.encode()))
-        await self._send(message)
-
-
-class RequestLayer:
-    """Outermost layer: request ids, headers, the body limit, timing, one log line a request.
-
-    It also is the last resort: a bug becomes a 500 with an id and a logged traceback.
-    """
-
-    def __init__(
-        self,
-        app: ASGIApp,
-        *,
-        metrics: Metrics,
-        max_body_bytes: int,
-        model_version: Callable[[], str | None],
-    ) -> None:
-        self._app = app
-        self._metrics = metrics
-        self._max_body_bytes = max_body_bytes
-        self._model_version = model_version
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handles one connection's worth of ASGI messages."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        started = time.perf_counter()
-        state: dict[str, Any] = scope.setdefault("state", {})
-        state["request_id"], body_bytes = _read_headers(scope["headers"])
-        if body_bytes is None or body_bytes > self._max_body_bytes:
-            receive = self._limited(receive, body_bytes or 0)
-        answer = _Answer(send, state, self._model_version)
-        try:
-            await self._app(scope, receive, answer)
-        except ClientDisconnect:
-            answer.status = answer.status or _CLOSED_BY_CLIENT
-        except Exception:
-            logger.exception("request failed", extra={"fields": dict(state)})
-            if answer.status:  # it has begun: the connection must break, not look complete
-                raise
-            await _internal_error(state["request_id"])(scope, receive, answer)
-        finally:
-            self._record(scope, state["request_id"], answer.status, time.perf_counter() - started)
-
-    def _limited(self, receive: Receive, announced_bytes: int) -> Receive:
-        """`receive` that refuses a body once it is known to be too large."""
-        limit = self._max_body_bytes
-        received_bytes = 0
-
-        async def limited() -> Message:
-            nonlocal received_bytes
-            message: Message = {}
-            if announced_bytes <= limit:
-                message = await receive()
-                received_bytes += len(message.get("body", b""))
-            if max(announced_bytes, received_bytes) > limit:
-                raise ApiError(413, "body_too_large", f"the body may have at most {limit} bytes")
-            return message
-
-        return limited
-
-    def _record(self, scope: Scope, request_id: str, status: int, seconds: float) -> None:
-        # The route's pattern, not the path: paths hold user ids, and there are too many of them.
-        route = getattr(scope.get("route"), "path_format", "unmatched")
-        method = scope["method"] if scope["method"] in _METHODS else "other"
-        self._metrics.count_request(method, route, status, seconds)
-        if logger.isEnabledFor(logging.INFO):
-            fields = {
-                "request_id": request_id,
-                "method": method,
-                "route": route,
-                "status": status,
-                "ms": round(seconds * 1_000, 3),
-            }
-            logger.info("request", extra={"fields": fields})
-
-
-def _internal_error(request_id: str) -> Response:
-    return error_response(500, "internal_error", "an internal error occurred", request_id)
-
-
-_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-
-
-def _read_headers(headers: list[tuple[bytes, bytes]]) -> tuple[str, int | None]:
-    """The request's id, made where none fit for a header came, and the announced body size."""
-    request_id, body_bytes = "", None
-    chunked = False
-    for name, value in headers:
-        if name == b"x-request-id":
-            request_id = value.decode("latin-1")
-        elif name == b"content-length" and value.isdigit():
-            body_bytes = int(value)
-        elif name == b"transfer-encoding":
-            chunked = True
-    if not (0 < len(request_id) <= 128 and request_id.isascii() and request_id.isprintable()):
-        request_id = os.urandom(16).hex()
-    return request_id, None if chunked else body_bytes

@@ -54,8 +54,10 @@ class EventLogContract:
         assert log.tail(0) == []
         assert log.actor_rows("u1", 10) == []
         assert log.event("e1") is None
+        assert log.item("i1") is None
         assert log.user("u1") is None
         assert list(log.users()) == []
+        assert log.erasures() == {}
         assert (log.catalogue().seq, log.catalogue().items) == (0, ())
 
     def test_an_append_of_nothing_writes_nothing(self, log):
@@ -215,13 +217,14 @@ class EventLogContract:
         log.append([click("e2", "i1")], NOW_MS)
         assert log.catalogue().items == (item,)
 
-    def test_an_event_after_a_deletion_puts_the_item_back_without_attributes(self, log):
+    def test_an_event_after_a_deletion_does_not_put_the_item_back(self, log):
         item, deletion = ItemChange("i1", {"title": "One"}), ItemChange("i1", None)
         log.append([item, deletion, click("e1", "i1")], NOW_MS)
-        assert log.catalogue().items == (ItemChange("i1", {}),)
-        log.append([deletion], NOW_MS)
-        log.append([click("e2", "i1")], NOW_MS)
-        assert log.catalogue().items == (ItemChange("i1", {}),)
+        assert log.append([click("e2", "i1")], NOW_MS).accepted == 1
+        assert log.catalogue().items == ()
+        assert log.item("i1") is None
+        log.append([item, click("e3", "i1")], NOW_MS)
+        assert log.catalogue().items == (item,)
 
     def test_metadata_equal_to_the_present_state_are_not_written(self, log):
         item = ItemChange("i1", {"year": 1995.0, "genres": ("a", "b")}, available_from_ms=3)
@@ -321,6 +324,7 @@ class EventLogContract:
         expected = items_after(rows)
         assert {item.item_id: item for item in snapshot.items} == expected
         assert [item.item_id for item in snapshot.items] == sorted(expected)
+        assert all(log.item(name) == item for name, item in expected.items())
         users = users_after(rows)
         assert {user.user_id: user for user in log.users()} == users
         assert all(log.user(name) == user.attributes for name, user in users.items())

@@ -20,6 +20,7 @@ from model.fast.config import MemoryConfig
 from model.fast.crosses import Crosses, context_keys, liked_keys
 from model.fast.exemplars import UserMemory, retracted_id
 from model.fast.lessons import Judged, Lessons
+from model.fast.popularity import Popularity
 from model.fast.trending import CROSS_HALF_LIVES, Trending
 from model.interactions import EventRules, Kind, LogRow, Outcome, actor_of
 
@@ -82,6 +83,7 @@ class FastMemory:
 
     Attributes:
       trending: What succeeds now beyond what the slow model expects.
+      popularity: What succeeds, whatever anybody expects.
       crosses: What succeeds in which row beyond what is expected there.
       lessons: What fails or works with whom beyond what the slow model expects.
       as_of: Last log position that was taken.
@@ -105,6 +107,7 @@ class FastMemory:
           reading: Events in the slow model's numbers.
         """
         self.trending = Trending(config.trending_prior)
+        self.popularity = Popularity()
         self.crosses = Crosses(config)
         self.lessons = Lessons()
         self.as_of = 0
@@ -176,7 +179,7 @@ class FastMemory:
                 self._take_back(taken_back, row, tally, items)
             elif said is not None and row.event_id not in self._retracted:
                 self._say(row, said, tally)
-        tally.hand_over(self.trending, self.crosses, len(items))
+        tally.hand_over(self.trending, self.popularity, self.crosses, len(items))
         self.lessons.add(tally.judged)
 
     def _said(self, events: Sequence[LogRow], items: Items) -> list["_Said | None"]:
@@ -256,6 +259,12 @@ class FastMemory:
         """How much is remembered of what concerns everyone."""
         actors = self._actors
         return Size(len(self.crosses), len(self.lessons), len(actors), actors.n_successes)
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes that what everyone shares takes."""
+        parts = (self.trending, self.popularity, self.crosses, self.lessons)
+        return sum(part.n_bytes for part in parts)
 
     def drop_users(self) -> None:
         """Lets go of everybody's memory; it is read from the log again when asked for."""
@@ -351,15 +360,18 @@ class _Tally:
         self.times.append(timestamp_ms)
         self.weights.append(weight)
 
-    def hand_over(self, trending: Trending, crosses: Crosses, n_items: int) -> None:
+    def hand_over(
+        self, trending: Trending, popularity: Popularity, crosses: Crosses, n_items: int
+    ) -> None:
         """Adds it all."""
         times, items, weights = zip(*self.successes, strict=True) if self.successes else ((),) * 3
-        trending.add(
-            np.array(items, np.int64),
-            np.array(times, np.int64),
-            np.array(weights, np.float64),
-            n_items,
-        )
+        for each in (trending, popularity):
+            each.add(
+                np.array(items, np.int64),
+                np.array(times, np.int64),
+                np.array(weights, np.float64),
+                n_items,
+            )
         lengths = np.array(self.lengths, np.int64)
         crosses.add(
             self.keys,

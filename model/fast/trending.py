@@ -99,6 +99,11 @@ class Trending:
         """[half-lives, items] successes decayed to `now_ms`, or to the newest event if later."""
         return self._sums[:, : self._length] * self._clock.faded(now_ms)[:, None]
 
+    @property
+    def n_bytes(self) -> int:
+        """Bytes that they take."""
+        return self._sums.nbytes
+
     def levels(
         self, share: NDArray[np.floating], now_ms: int
     ) -> tuple[list[Level], dict[int, NDArray[np.float32]]]:

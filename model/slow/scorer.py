@@ -43,6 +43,7 @@ class SlowScorer:
         self.calibration = bundle.calibration
         self._p = bundle.parameters
         self.vectors: FloatArray = bundle.parameters["item_vectors"]
+        self.id_vectors: FloatArray = bundle.parameters["item_embedding"]
         self.bias: FloatArray = bundle.parameters["item_bias"]
         self.share: FloatArray = bundle.parameters["item_share"]
         self._scale = float(bundle.parameters["query_scale"][0])

@@ -43,7 +43,7 @@ def write(db: sqlite3.Connection, rows: Sequence[LogRow]) -> tuple[int | None, l
     known, present = _known_events(db, rows), _present_metadata(db, rows)
     before = {kind: dict(states) for kind, states in present.items()}
     new, duplicates = _sift(rows, known, present)
-    last_seq = _insert(db, new)
+    last_seq = insert(db, new)
     for kind, states in present.items():
         _update_metadata(db, kind, before[kind], states)
     return last_seq, duplicates
@@ -87,8 +87,9 @@ def _meet_event(row: LogRow, known: set[str], present: dict[int, dict[str, str]]
     if row.event_id is None or row.event_id in known:
         return False
     known.add(row.event_id)
-    if row.item_id is not None and present[ITEM].get(row.item_id, DELETED) == DELETED:
-        present[ITEM][row.item_id] = BARE
+    # An item that was deleted stays so, whatever late events say of it
+    if row.item_id is not None:
+        present[ITEM].setdefault(row.item_id, BARE)
     return True
 
 
@@ -101,7 +102,7 @@ def _meet(row: LogRow, present: dict[int, dict[str, str]]) -> bool:
     return True
 
 
-def _insert(db: sqlite3.Connection, rows: Sequence[LogRow]) -> int | None:
+def insert(db: sqlite3.Connection, rows: Sequence[LogRow]) -> int | None:
     """Writes rows at the end of the log; the last one's seq, None for no rows."""
     last_seq = None
     for start in range(0, len(rows), _ROWS_PER_STATEMENT):
@@ -123,8 +124,9 @@ def _update_metadata(
     db: sqlite3.Connection, kind: int, before: dict[str, str], after: dict[str, str]
 ) -> None:
     changed = {name: text for name, text in after.items() if before.get(name) != text}
-    put = {name: text for name, text in changed.items() if text != DELETED}
-    dropped = [name for name, text in changed.items() if text == DELETED]
+    # An item leaves its deletion behind: an event that names it must not put it back
+    put = {name: text for name, text in changed.items() if kind == ITEM or text != DELETED}
+    dropped = [name for name in changed if name not in put]
     if put:
         db.execute(_PUT, (kind, _text(put)))
     if dropped:

@@ -5,8 +5,8 @@
 
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -15,7 +15,10 @@ from typing import Final, Protocol
 from model.errors import BadInputError, LogUnavailableError
 from model.interactions import Attributes, Entry, ItemChange, LogRow, UserChange
 from model.storage.appending import write
+from model.storage.erasing import Erased, Erasure, user_digest
 from model.storage.rows import (
+    DELETED,
+    ERASURE,
     ITEM,
     USER,
     encode,
@@ -30,11 +33,14 @@ from model.storage.sqlite_file import ACTOR, connect, create
 __all__ = [
     "Appended",
     "CatalogueSnapshot",
+    "Erased",
     "EventLog",
+    "LogReader",
     "SqliteEventLog",
     "event_of",
     "item_of",
     "open_log",
+    "user_digest",
     "user_of",
 ]
 
@@ -70,21 +76,11 @@ class CatalogueSnapshot:
     items: tuple[ItemChange, ...]
 
 
-class EventLog(Protocol):
-    """An append-only log with one order, shared by any number of processes.
+class LogReader(Protocol):
+    """What is read of an append-only log with one order, by one thread.
 
-    One thread may append while one other thread does the rest. Every method raises
-    LogUnavailableError when the log cannot be used now; nothing is half-written then.
+    Every method raises LogUnavailableError when the log cannot be used now.
     """
-
-    def append(self, entries: Sequence[Entry], received_ms: int) -> Appended:
-        """Writes entries in their order, durably, all or none; what is known is skipped.
-
-        An event that names an item outside the catalogue puts it there without attributes.
-
-        Raises:
-          BadInputError: If an entry cannot be stored as it is; nothing is written then.
-        """
 
     def head(self) -> int:
         """The last position, 0 when the log is empty; cheap enough for every request."""
@@ -113,6 +109,46 @@ class EventLog(Protocol):
         """Ends the use of the log."""
 
 
+class EventLog(LogReader, Protocol):
+    """A log that is shared by any number of processes.
+
+    Any threads may append, amend and erase, while one thread does the rest. Every method
+    raises LogUnavailableError when the log cannot be used now; nothing is half-written then.
+    """
+
+    def append(self, entries: Sequence[Entry], received_ms: int) -> Appended:
+        """Writes entries in their order, durably, all or none; what is known is skipped.
+
+        An event that names an item outside the catalogue puts it there without attributes,
+        unless it was deleted.
+
+        Raises:
+          BadInputError: If an entry cannot be stored as it is; nothing is written then.
+        """
+
+    def amend_item(
+        self, item_id: str, amend: Callable[[ItemChange | None], ItemChange], received_ms: int
+    ) -> Appended:
+        """Writes what `amend` makes of the item's present state, which nothing changes meanwhile.
+
+        `amend` gets None where there is no such item, and may raise to refuse.
+        """
+
+    def amend_user(
+        self, user_id: str, amend: Callable[[UserChange | None], UserChange], received_ms: int
+    ) -> Appended:
+        """The same for a user's metadata."""
+
+    def erase_user(self, user_id: str, received_ms: int) -> Erased:
+        """Removes all that is known of a user; one row of kind ERASURE takes its place."""
+
+    def erasures(self) -> Mapping[str, int]:
+        """Position of the latest erasure of each digest of a user id."""
+
+    def item(self, item_id: str) -> ItemChange | None:
+        """An item's metadata, or None where there is no such item or it was deleted."""
+
+
 def open_log(path: Path, *, busy_timeout_ms: int = 10_000) -> "SqliteEventLog":
     """Opens the log at `path`, making it and its folder where they are missing.
 
@@ -128,6 +164,7 @@ def open_log(path: Path, *, busy_timeout_ms: int = 10_000) -> "SqliteEventLog":
 
 
 _USERS_PER_PAGE: Final = 1_000
+_CHECKPOINT_TIMEOUT_MS: Final = 1_000
 
 # The table's columns are the fields of LogRow, in their order.
 _TAIL: Final = "SELECT * FROM log WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
@@ -135,7 +172,9 @@ _EVENT: Final = "SELECT * FROM log WHERE event_id = ?"
 # The kind is spelt out, for the index holds events alone.
 _ACTOR_ROWS: Final = f"SELECT * FROM log WHERE kind = 0 AND {ACTOR} = ? AND seq <= ? ORDER BY seq"  # noqa: S608
 _HEAD: Final = "SELECT ifnull(max(seq), 0) FROM log"
-_ALL_METADATA: Final = "SELECT id, details FROM metadata WHERE kind = ? ORDER BY id"
+_ALL_METADATA: Final = (
+    "SELECT id, details FROM metadata WHERE kind = ? AND details != ? ORDER BY id"
+)
 _METADATA: Final = "SELECT details FROM metadata WHERE kind = ? AND id = ?"
 _METADATA_PAGE: Final = (
     "SELECT id, details FROM metadata WHERE kind = ? AND id > ? ORDER BY id LIMIT ?"
@@ -161,6 +200,7 @@ class SqliteEventLog:
             self._writer.execute("PRAGMA cache_size = -16000")
             self._reader = connect(path, busy_timeout_ms=busy_timeout_ms)
             self._reader.execute("PRAGMA query_only = ON")
+        self._path = path
         self._append_lock = threading.Lock()
         self._head_version: int | None = None
         self._head = 0
@@ -171,10 +211,42 @@ class SqliteEventLog:
         if not rows:
             return Appended(0, (), None, None)
         with self._append_lock, self._trouble, self._transaction() as db:
-            last_seq, duplicates = write(db, rows)
-        accepted = len(rows) - len(duplicates)
-        first_seq = None if last_seq is None else last_seq - accepted + 1
-        return Appended(accepted, tuple(duplicates), first_seq, last_seq)
+            return _appended(db, rows)
+
+    def amend_item(
+        self, item_id: str, amend: Callable[[ItemChange | None], ItemChange], received_ms: int
+    ) -> Appended:
+        """See `EventLog.amend_item`."""
+        with self._append_lock, self._trouble, self._transaction() as db:
+            changed = amend(_item(db, item_id))
+            return _appended(db, [encode(changed, received_ms)])
+
+    def amend_user(
+        self, user_id: str, amend: Callable[[UserChange | None], UserChange], received_ms: int
+    ) -> Appended:
+        """See `EventLog.amend_user`."""
+        with self._append_lock, self._trouble, self._transaction() as db:
+            stored = _stored(db, USER, user_id)
+            present = None if stored is None else user_change(user_id, stored)
+            return _appended(db, [encode(amend(present), received_ms)])
+
+    def erase_user(self, user_id: str, received_ms: int) -> Erased:
+        """See `EventLog.erase_user`: nothing of it stays in free pages or the log written ahead."""
+        with (
+            self._trouble,
+            closing(connect(self._path, busy_timeout_ms=_CHECKPOINT_TIMEOUT_MS)) as own,
+        ):
+            erasure = Erasure(own, user_id)
+            with self._append_lock, self._transaction() as db:
+                erased = erasure.write(db, received_ms)
+            own.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return erased
+
+    def erasures(self) -> Mapping[str, int]:
+        """See `EventLog.erasures`."""
+        with self._trouble:
+            stored = self._reader.execute(_ALL_METADATA, (ERASURE, DELETED)).fetchall()
+        return {digest: int(seq) for digest, seq in stored}
 
     def head(self) -> int:
         """See `EventLog.head`."""
@@ -211,16 +283,21 @@ class SqliteEventLog:
             self._reader.execute("BEGIN")
             try:
                 seq = self._reader.execute(_HEAD).fetchone()[0]
-                stored = self._reader.execute(_ALL_METADATA, (ITEM,)).fetchall()
+                stored = self._reader.execute(_ALL_METADATA, (ITEM, DELETED)).fetchall()
             finally:
                 self._reader.execute("ROLLBACK")
         return CatalogueSnapshot(seq, tuple(item_change(*pair) for pair in stored))
 
+    def item(self, item_id: str) -> ItemChange | None:
+        """See `EventLog.item`."""
+        with self._trouble:
+            return _item(self._reader, item_id)
+
     def user(self, user_id: str) -> Attributes | None:
         """See `EventLog.user`."""
         with self._trouble:
-            stored = self._reader.execute(_METADATA, (USER, user_id)).fetchone()
-        return None if stored is None else user_change(user_id, stored[0]).attributes
+            stored = _stored(self._reader, USER, user_id)
+        return None if stored is None else user_change(user_id, stored).attributes
 
     def users(self) -> Iterator[UserChange]:
         """See `EventLog.users`; not one moment's view where users change meanwhile."""
@@ -258,6 +335,25 @@ class SqliteEventLog:
                 with suppress(sqlite3.Error):
                     db.execute("ROLLBACK")
             raise
+
+
+def _appended(db: sqlite3.Connection, rows: Sequence[LogRow]) -> Appended:
+    """What becomes of at least one row, inside a transaction."""
+    last_seq, duplicates = write(db, rows)
+    accepted = len(rows) - len(duplicates)
+    first_seq = None if last_seq is None else last_seq - accepted + 1
+    return Appended(accepted, tuple(duplicates), first_seq, last_seq)
+
+
+def _stored(db: sqlite3.Connection, kind: int, name: str) -> str | None:
+    stored = db.execute(_METADATA, (kind, name)).fetchone()
+    return None if stored is None else str(stored[0])
+
+
+def _item(db: sqlite3.Connection, item_id: str) -> ItemChange | None:
+    stored = _stored(db, ITEM, item_id)
+    change = None if stored is None else item_change(item_id, stored)
+    return None if change is None or change.attributes is None else change
 
 
 class _Trouble:

@@ -2,14 +2,18 @@
 
     models/
       CURRENT                the served version's name
+      SERVED                 names of the versions that served before it, a line each
       v0001-0a1b2c3d/        a version: its files and manifest.json
       refused/r0001-…/       candidates that the gates turned down
       .staging/              where versions are made; cleaned after dead processes
 
 A version appears by one rename of a folder that is complete, verified and on the disk;
 `CURRENT` changes after that, by another. So it names a complete version at any moment.
+Whoever is killed between the two leaves a version that was never served: it is not among
+`SERVED`, and no roll-back chooses it by itself.
 """
 
+import itertools
 import re
 import shutil
 import tempfile
@@ -41,6 +45,7 @@ class Registry:
         self._root = root
         self._staging = root / ".staging"
         self._current = root / "CURRENT"
+        self._served = root / "SERVED"
 
     @contextmanager
     def stage(self) -> Iterator[Path]:
@@ -109,14 +114,20 @@ class Registry:
         """Published versions, oldest first."""
         return _numbered(self._root, _VERSION)
 
+    def refused(self) -> list[str]:
+        """Refused candidates, oldest first."""
+        return _numbered(self._root / "refused", _REFUSED)
+
     def manifest(self, version: str) -> dict[str, JSON]:
-        """A published version's manifest.
+        """The manifest of a published version or of a refused candidate.
 
         Raises:
           NotFoundError: If there is no such version.
           CorruptBundleError: If the manifest cannot be read, is of a format this code
             does not know or belongs to another version.
         """
+        if _REFUSED.fullmatch(version) and (folder := self._root / "refused" / version).is_dir():
+            return read_manifest(folder, version)
         return read_manifest(self._folder(version), version)
 
     def open(self, version: str) -> Path:
@@ -134,7 +145,7 @@ class Registry:
         """Points `CURRENT` at an older version, or the named one, after verifying it.
 
         Args:
-          to: A published version; None for the one published before the current.
+          to: A published version; None for the one that served before the current.
 
         Returns:
           The version that is served now.
@@ -228,17 +239,37 @@ class Registry:
         return name
 
     def _serve(self, version: str) -> None:
+        """Points `CURRENT` at a version, and keeps the way back from it."""
+        way_back, current = self._way_back(), self._sound_current()
+        if version in way_back:
+            del way_back[way_back.index(version) :]
+            write_atomically(self._current, f"{version}\n".encode())
+        elif current not in (None, version):
+            way_back.append(str(current))
+        # Killed between the two, `SERVED` is too long, and `_way_back` ends it at `CURRENT`.
+        write_atomically(self._served, "".join(f"{name}\n" for name in way_back).encode())
         write_atomically(self._current, f"{version}\n".encode())
+
+    def _way_back(self) -> list[str]:
+        """The versions that served before the current one and are still there, oldest first."""
+        names = self._served.read_text("utf-8").split() if self._served.exists() else []
+        current = self._sound_current()
+        before = itertools.takewhile(lambda name: name != current, names)
+        return [name for name in before if self._is_published(name)]
+
+    def _sound_current(self) -> str | None:
+        with suppress(CorruptBundleError):
+            return self.current()
+        return None
 
     def _previous(self) -> str:
         current = self.current()
         if current is None:
             raise NoModelError("no model version is published, so there is none to go back to")
-        versions = self.versions()
-        position = versions.index(current)
-        if position == 0:
-            raise NotFoundError(f"no version was published before {current}")
-        return versions[position - 1]
+        way_back = self._way_back()
+        if not way_back:
+            raise NotFoundError(f"no version was served before {current}")
+        return way_back[-1]
 
     def _is_published(self, version: str) -> bool:
         # The pattern also keeps names such as "../x" inside the registry.

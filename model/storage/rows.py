@@ -25,12 +25,13 @@ from model.interactions import (
 EVENT: Final = int(Kind.EVENT)
 ITEM: Final = int(Kind.ITEM)
 USER: Final = int(Kind.USER)
+ERASURE: Final = int(Kind.ERASURE)
 
 DELETED: Final = '{"deleted":true}'
 """Details of an item or user that is no more."""
 
-BARE: Final = '{"attributes":{}}'
-"""Details of an item or user of which nothing is known but the id."""
+BARE: Final = '{"attributes":{},"bare":true}'
+"""Details of an item that events have named and nobody has described."""
 
 _JSON: Final = json.JSONEncoder(
     ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")
@@ -126,13 +127,27 @@ def user_change(user_id: str, details: str) -> UserChange:
     return UserChange(user_id, _metadata(_decode(details, name), name))
 
 
+def erasure_row(digest: str, received_ms: int) -> LogRow:
+    """The row that says that a user was erased, by the digest of the id alone."""
+    return _row(ERASURE, _JSON.encode({"user": digest}), received_ms)
+
+
 def _encode(entry: Entry, received_ms: int) -> LogRow:
     if isinstance(entry, Event):
         return _encode_event(entry, received_ms)
     if isinstance(entry, ItemChange):
-        kind, item_id, user_id, details = ITEM, entry.item_id, None, _item_details(entry)
-    else:
-        kind, item_id, user_id, details = USER, None, entry.user_id, _user_details(entry)
+        return _row(ITEM, _item_details(entry), received_ms, item_id=entry.item_id)
+    return _row(USER, _user_details(entry), received_ms, user_id=entry.user_id)
+
+
+def _row(
+    kind: int,
+    details: str,
+    received_ms: int,
+    *,
+    user_id: str | None = None,
+    item_id: str | None = None,
+) -> LogRow:
     return LogRow(
         seq=0,
         kind=kind,

@@ -43,8 +43,10 @@ PRAGMA user_version = {FORMAT};
 """
 
 # A longer write-ahead log than SQLite's 1,000 pages: fewer pauses to copy it back.
+# What is erased must not stay readable in the file's free pages.
 _SETTINGS: Final = """
 PRAGMA synchronous = FULL;
+PRAGMA secure_delete = ON;
 PRAGMA wal_autocheckpoint = 4000;
 PRAGMA journal_size_limit = 67108864;
 """

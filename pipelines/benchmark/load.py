@@ -20,6 +20,7 @@ MARKER: Final = b"########"
 
 _TIMEOUT_S: Final = 30.0
 _SUCCESS: Final = (b"200", b"202")
+_SHED: Final = (b"429", b"503")
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class Load:
       connections: How many requests may be under way.
       seconds: How long.
       rate: Requests per second, evenly spread; None for as many as are answered.
+      overload: Whether it is meant to be too much: being turned away is no failure then, and
+        time counts from the sending.
       first: Number of the first request.
     """
 
@@ -43,6 +46,7 @@ class Load:
     seconds: float
     rate: float | None = None
     first: int = 0
+    overload: bool = False
 
     def as_argument(self) -> str:
         """For the command line of the process that sends it."""
@@ -56,6 +60,7 @@ class Sent:
     Attributes:
       requests: Requests that were answered with success.
       failed: Requests that were answered in another way.
+      shed: Of these, how many were turned away with 429 or 503.
       seconds: From the first request to the last answer.
       latencies_ms: Share of requests in percent (50, 95, 99) to the time within which they
         were answered; at a fixed rate it counts from the moment a request was due.
@@ -63,6 +68,7 @@ class Sent:
 
     requests: int
     failed: int
+    shed: int
     seconds: float
     latencies_ms: dict[str, float]
 
@@ -120,6 +126,8 @@ class _Run:
 
     def __init__(self, load: Load, selector: selectors.BaseSelector) -> None:
         self.failed = 0
+        self.shed = 0
+        self._from_due = not load.overload
         self.latencies_s: list[float] = []
         self._requests = cycle(_requests(load))
         self._first = load.first
@@ -149,7 +157,8 @@ class _Run:
         """Returns when the next request is due."""
         while (due := self._due()) <= self._now and self._idle and self._is_sending():
             number = b"%08x" % (self._first + self._sent)
-            self._idle.pop().send(next(self._requests).replace(MARKER, number), due)
+            request = next(self._requests).replace(MARKER, number)
+            self._idle.pop().send(request, due if self._from_due else self._now)
             self._sent += 1
         return due
 
@@ -172,9 +181,12 @@ class _Run:
             connection: _Connection = key.data
             status = connection.receive()
             if status is not None:
-                self.failed += status not in _SUCCESS
-                self.latencies_s.append(self._now - connection.due)
                 self._idle.append(connection)
+                if status in _SUCCESS:
+                    self.latencies_s.append(self._now - connection.due)
+                else:
+                    self.failed += 1
+                    self.shed += status in _SHED
 
 
 def send(load: Load) -> Sent:
@@ -187,8 +199,7 @@ def send(load: Load) -> Sent:
     with selectors.DefaultSelector() as selector:
         run = _Run(load, selector)
         seconds = run.run()
-    answered = len(run.latencies_s) - run.failed
-    return Sent(answered, run.failed, seconds, _percentiles(run.latencies_s))
+    return Sent(len(run.latencies_s), run.failed, run.shed, seconds, _percentiles(run.latencies_s))
 
 
 def _requests(load: Load) -> list[bytes]:
@@ -200,7 +211,7 @@ def _requests(load: Load) -> list[bytes]:
 
 
 def _percentiles(latencies_s: list[float]) -> dict[str, float]:
-    ordered = sorted(latencies_s)
+    ordered = sorted(latencies_s) or [math.nan]
     return {
         f"p{share}": round(ordered[min(len(ordered) * share // 100, len(ordered) - 1)] * 1_000, 3)
         for share in (50, 95, 99)

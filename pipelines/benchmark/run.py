@@ -19,6 +19,7 @@ from model.storage.registry import Registry
 from model.workspace import Workspace
 from pipelines.benchmark.ingestion import bench_events
 from pipelines.benchmark.memory import bench_memory, bench_soak
+from pipelines.benchmark.overload import bench_overload
 from pipelines.benchmark.serving import Effort, bench_serving
 from pipelines.benchmark.training import bench_night, bench_training
 from pipelines.console import Console
@@ -41,8 +42,8 @@ def bench(
 
     Args:
       workspace: What to measure on.
-      what: Any of `serve`, `events`, `memory`, `soak`, `train` and `consolidate`; empty for
-        the first two.
+      what: Any of `serve`, `events`, `overload`, `memory`, `soak`, `train` and `consolidate`;
+        empty for the first two.
       console: Where to report.
       effort: How much to measure.
 
@@ -82,6 +83,7 @@ _BENCHES: Final[Mapping[str, Callable[[Workspace, Path, Effort, Console], dict[s
     "events": bench_events,
     "memory": bench_memory,
     "soak": bench_soak,
+    "overload": bench_overload,
     "train": _train,
     "consolidate": _night,
 }
@@ -157,6 +159,7 @@ def _serve_rows(found: Mapping[str, Any]) -> list[_Row]:
     against = {
         "constant": "a constant from FastAPI",
         "constant_declared": "the same, return type declared",
+        "tensorflow": "the same model in a tf.function",
     }
     rows += [
         (
@@ -166,6 +169,7 @@ def _serve_rows(found: Mapping[str, Any]) -> list[_Row]:
             f"{ratio[name]:.2f}",
         )
         for name, words in against.items()
+        if name in ratio
     ]
     rows += [
         (
@@ -222,6 +226,25 @@ def _soak_table(found: Mapping[str, Any]) -> list[_Row]:
     ]
 
 
+def _overload_rows(found: Mapping[str, Any]) -> list[_Row]:
+    during = found["during"]
+    share = during["shed"] / max(during["shed"] + during["requests"], 1)
+    rows = [
+        (
+            f"{found['times']} times the peak: answered",
+            f"{during['per_s']:,.0f}/s",
+            f"{found['peak_per_s']:,.0f}/s, the peak",
+            f"{during['per_s'] / found['peak_per_s']:.2f}",
+        ),
+        ("  turned away with 429 or 503", f"{share:.0%}", "", ""),
+    ]
+    for name in ("before", "during", "after"):
+        latencies = " ".join(f"{v:.1f}" for v in found[name]["latencies_ms"].values())
+        words = "of what was answered" if name == "during" else "at half of the peak"
+        rows.append((f"  {name}, {words}, p50 p95 p99", f"{latencies} ms", "", ""))
+    return rows
+
+
 def _train_rows(found: Mapping[str, Any]) -> list[_Row]:
     return [
         ("training from scratch", f"{found['seconds']:.0f} s", "", ""),
@@ -248,6 +271,7 @@ _ROWS: Final[Mapping[str, Callable[[Mapping[str, Any]], list[_Row]]]] = {
     "events": _event_rows,
     "memory": _memory_rows,
     "soak": _soak_table,
+    "overload": _overload_rows,
     "train": _train_rows,
     "consolidate": _night_rows,
 }

@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +25,11 @@ from pipelines.running_service import (
 _MOST_USERS: Final = 1_000
 _CHUNK: Final = 10_000
 _ASKED: Final = 10
+_CONSTANTS: Final = {
+    "constant": "plain", "constant_declared": "declared", "load_generator": "socket",
+}  # fmt: skip
+_TENSORFLOW: Final = ("tensorflow", "tensorflow")
+_NO_BASELINES: Final = frozenset({"service", "load_generator"})
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,7 @@ class Effort:
       connections: Requests under way at a time.
       soak_events: Length of the long stream that memory is watched over.
       soak_users: Users in it.
+      tensorflow: Whether the same model behind plain TensorFlow is measured too.
     """
 
     starts: int = 3
@@ -46,6 +52,7 @@ class Effort:
     connections: int = 8
     soak_events: int = 10_000_000
     soak_users: int = 1_000_000
+    tensorflow: bool = True
 
 
 def bench_serving(
@@ -74,7 +81,13 @@ def bench_serving(
         ready_mib = resident_mib(service.process)
         reply = service.post("/recommend", {"user_id": users[0], "n": _ASKED})
         load = Load(service.port, "/recommend", str(bodies), effort.connections, effort.round_s)
-        rounds = _alternate(_Target(service.process, load), reply, scratch, effort, console)
+        servers = [*_CONSTANTS.items(), *([_TENSORFLOW] if effort.tensorflow else [])]
+        commands = {
+            name: [sys.executable, "-m", *_command(kind, workspace, scratch)]
+            for name, kind in servers
+        }
+        (scratch / "reply.json").write_text(json.dumps(reply), encoding="utf-8")
+        rounds = _alternate(_Target(service.process, load), commands, scratch, effort, console)
         own = [each.sent for each in rounds["service"]]
         at_half = run_load(replace(load, rate=median(sent.per_s for sent in own) / 2))
         busy_mib = resident_mib(service.process)
@@ -85,7 +98,7 @@ def bench_serving(
         "resident_mib": {"ready": ready_mib, "after_load": busy_mib},
         "per_s": {name: median(r.sent.per_s for r in done) for name, done in rounds.items()},
         "cpu_us": {name: _cpu_us(done) for name, done in rounds.items()},
-        "ratio": {name: _ratio(rounds, name) for name in ("constant", "constant_declared")},
+        "ratio": {name: _ratio(rounds, name) for name in rounds if name not in _NO_BASELINES},
         "latency_ms": {
             "at_peak": _middle(own),
             "at_half_of_peak": at_half.latencies_ms,
@@ -119,16 +132,17 @@ class _Round:
 
 
 def _alternate(
-    service: _Target, reply: dict[str, Any], scratch: Path, effort: Effort, console: Console
+    service: _Target,
+    commands: Mapping[str, list[str]],
+    scratch: Path,
+    effort: Effort,
+    console: Console,
 ) -> dict[str, list[_Round]]:
-    """Rounds against the service and the constant endpoints in turn, all of them running."""
-    constant = scratch / "reply.json"
-    constant.write_text(json.dumps(reply), encoding="utf-8")
+    """Rounds against the service and the other servers in turn, all of them running."""
     targets = {"service": service}
     with ExitStack() as servers:
-        kinds = {"constant": "plain", "constant_declared": "declared", "load_generator": "socket"}
-        for name, kind in kinds.items():
-            started, port = servers.enter_context(_constant_server(kind, constant, scratch))
+        for name, command in commands.items():
+            started, port = servers.enter_context(_server(name, command, scratch))
             targets[name] = _Target(started, replace(service.load, port=port))
         for each in targets.values():
             # the first request for a user costs more, as the first one after any pause does
@@ -142,14 +156,20 @@ def _alternate(
     return rounds
 
 
+def _command(kind: str, workspace: Workspace, scratch: Path) -> list[str]:
+    """What follows `python -m`, up to the port."""
+    if kind == _TENSORFLOW[1]:
+        return ["pipelines.benchmark.plain_tensorflow", str(workspace.home), str(_ASKED)]
+    return ["pipelines.benchmark.constant", kind, str(scratch / "reply.json")]
+
+
 @contextmanager
-def _constant_server(
-    kind: str, reply: Path, scratch: Path
+def _server(
+    name: str, command: list[str], scratch: Path
 ) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     port = free_port()
-    command = [sys.executable, "-m", "pipelines.benchmark.constant", kind, str(reply), str(port)]
-    log_path = scratch / f"{kind}.log"
-    with process(command, {}, log_path) as started:
+    log_path = scratch / f"{name}.log"
+    with process([*command, str(port)], {}, log_path) as started:
         wait_until_ready(started, port, log_path, path="/openapi.json")
         yield started, port
 
@@ -199,9 +219,10 @@ def run_load(load: Load) -> Sent:
         last = done.stderr.strip().rpartition("\n")[2]
         raise ConnectionError(f"the load on {load.path} broke off: {last}")
     sent = Sent(**json.loads(done.stdout))
-    if sent.failed or not sent.requests:
+    failed = sent.failed - (sent.shed if load.overload else 0)
+    if failed or not sent.requests:
         raise ConnectionError(
-            f"{load.path}: {sent.failed:,} of {sent.failed + sent.requests:,} requests failed"
+            f"{load.path}: {failed:,} of {sent.failed + sent.requests:,} requests failed"
         )
     return sent
 

@@ -22,7 +22,7 @@ from model.files import write_atomically
 from model.slow.bundle import load_bundle, write_bundle
 from model.slow.schema import Schema, infer_schema
 from model.slow.tuning import as_tuned
-from model.storage.event_log import EventLog, open_log
+from model.storage.event_log import LogReader, open_log
 from model.storage.registry import Registry
 from model.workspace import Config
 from pipelines.console import Console
@@ -148,7 +148,7 @@ class _Job:
     """One step of a chain: the sealed log as it is now, and where the model goes."""
 
     stream: Stream
-    log: EventLog
+    log: LogReader
     registry: Registry
     plan: ChainPlan
     console: Console

@@ -49,9 +49,10 @@ def _table(folder: Path, name: str, required: tuple[str, ...]) -> Table | None:
         # Parquet's reader is worth loading only where there is a Parquet file
         from pipelines.readers import parquet
 
-        columns, texts = parquet.columns(path)
-        check_header(path, columns, required)
-        return Table(path, columns, lambda: parquet.chunks(path), _TITLE, texts)
+        typed = parquet.columns(path)
+        check_header(path, typed.names, required)
+        declared = {**_TITLE, **typed.declared}
+        return Table(path, typed.names, lambda: parquet.chunks(path), declared, typed.texts)
     columns = check_header(path, text.header(path), required)
     layout = Layout(len(columns), has_header=True)
     return Table(path, columns, lambda: text.chunks(path, layout), _TITLE)

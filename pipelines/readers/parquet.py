@@ -3,30 +3,73 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from model.errors import BadInputError
-from pipelines.readers.tables import CHUNK_ROWS, Cell, Chunk, Row
+from pipelines.readers.parquet_types import EXACT
+from pipelines.readers.tables import CHUNK_ROWS, Cell, CellType, Chunk, Row, check_growth
 
 # Whole numbers beyond this are not exact as floats, so their digits say nothing.
 _EXACT: Final = 2.0**53
+# As in a text file: no honest row is longer.
+_MOST_TEXT_BYTES: Final = 1 << 20
 
 
-def columns(path: Path) -> tuple[tuple[str, ...], frozenset[str]]:
-    """Names of all columns, and of those that hold text.
+class Columns(NamedTuple):
+    """What the columns of a file are.
+
+    Attributes:
+      names: All of them.
+      texts: Those that hold text.
+      declared: What columns hold, where the file's types are meant as they are.
+    """
+
+    names: tuple[str, ...]
+    texts: frozenset[str]
+    declared: dict[str, CellType]
+
+
+def columns(path: Path) -> Columns:
+    """The columns of a file.
 
     Raises:
       BadInputError: If the file is damaged, or a column's type has no text form.
     """
     with _sound(path), pq.ParquetFile(path) as file:
+        _check_size(path, file.metadata)
         schema = file.schema_arrow
         for column in schema:
             _converter(path, column)
         texts = frozenset(column.name for column in schema if _is_text(column.type))
-        return tuple(schema.names), texts
+        exact = EXACT in (schema.metadata or {})
+        declared = {each.name: _cell_type(each.type) for each in schema} if exact else {}
+        return Columns(tuple(schema.names), texts, declared)
+
+
+def _cell_type(kind: pa.DataType) -> CellType:
+    if pa.types.is_boolean(kind):
+        return CellType.TRUTH
+    if pa.types.is_floating(kind) or pa.types.is_integer(kind):
+        return CellType.NUMBER
+    return CellType.LIST if pa.types.is_list(kind) else CellType.TEXT
+
+
+def _check_size(path: Path, metadata: Any) -> None:
+    """Refuses a file that says of itself that it is a bomb.
+
+    Raises:
+      BadInputError: If it does.
+    """
+    for group in range(metadata.num_row_groups):
+        for place in range(metadata.num_columns):
+            column = metadata.row_group(group).column(place)
+            check_growth(path.name, column.total_compressed_size, column.total_uncompressed_size)
+    # runs of equal values take next to nothing, but a row that says anything takes some bits
+    check_growth(path.name, path.stat().st_size, metadata.num_rows)
 
 
 def chunks(path: Path) -> Iterator[Chunk]:
@@ -35,13 +78,15 @@ def chunks(path: Path) -> Iterator[Chunk]:
     Raises:
       BadInputError: If the file is damaged.
     """
-    with _sound(path), pq.ParquetFile(path) as file:
+    texts = columns(path).texts
+    # one long text, named by many rows, must not become many
+    with _sound(path), pq.ParquetFile(path, read_dictionary=sorted(texts)) as file:
         converters = [_converter(path, column) for column in file.schema_arrow]
         n_rows = max(file.metadata.num_rows, 1)
         first = 1
         for batch in file.iter_batches(batch_size=CHUNK_ROWS):
             values = [
-                [convert(value) for value in _values(column)]
+                [convert(value) for value in _values(path, column)]
                 for column, convert in zip(batch.columns, converters, strict=True)
             ]
             rows = [
@@ -51,7 +96,14 @@ def chunks(path: Path) -> Iterator[Chunk]:
             yield Chunk(rows, [], (first - 1) / n_rows)
 
 
-def _values(column: pa.Array) -> list[Any]:
+def _values(path: Path, column: pa.Array) -> list[Any]:
+    if pa.types.is_dictionary(column.type):
+        longest = pc.max(pc.binary_length(column.dictionary)).as_py() or 0
+        if longest > _MOST_TEXT_BYTES:
+            raise BadInputError(
+                f"{path.name} holds a text of {longest:,} bytes; {_MOST_TEXT_BYTES:,} are the most",
+                "endless_text",
+            )
     if pa.types.is_timestamp(column.type):
         # nanoseconds have no datetime; milliseconds are what the log keeps
         column = column.cast(pa.timestamp("ms", column.type.tz), safe=False)

@@ -9,6 +9,9 @@ from typing import Final, NamedTuple, TypeAlias
 from model.errors import BadInputError
 
 CHUNK_ROWS: Final = 5_000
+# Data are not a thousandth of their size when they are compressed; a bomb is.
+MOST_GROWTH: Final = 200
+GROWTH_CHECKED_FROM_BYTES: Final = 64 << 20
 
 Cell: TypeAlias = str | tuple[str, ...]
 """One value as text, empty where there is none; a tuple holds several values."""
@@ -21,6 +24,21 @@ class CellType(Enum):
     NUMBER = "number"
     TRUTH = "truth"
     LIST = "list"
+
+
+def check_growth(name: str, packed_bytes: int, unpacked_bytes: int) -> None:
+    """Refuses a file that unpacks to many times its size.
+
+    Raises:
+      BadInputError: If it does.
+    """
+    is_large = unpacked_bytes > GROWTH_CHECKED_FROM_BYTES
+    if is_large and unpacked_bytes > MOST_GROWTH * max(packed_bytes, 1):
+        raise BadInputError(
+            f"{name} unpacks to more than {MOST_GROWTH} times its size, as no data do; nothing "
+            "was imported",
+            "bomb",
+        )
 
 
 def row_name(file: str) -> str:

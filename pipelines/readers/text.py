@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import IO, Final, Protocol
 
 from model.errors import BadInputError
-from pipelines.readers.tables import CHUNK_ROWS, BadRow, Cell, Chunk, Row
+from pipelines.readers.tables import CHUNK_ROWS, BadRow, Cell, Chunk, Row, check_growth
 
 # No honest row is longer, and a file of one endless line must not fill the memory.
 _MAX_LINE_BYTES: Final = 1 << 20
+# A chunk is handed on before it fills the memory, however long its rows are.
+_CHUNK_BYTES: Final = 32 << 20
+_LINES_BETWEEN_CHECKS: Final = 64
 _UTF16: Final = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -53,8 +56,8 @@ def header(path: Path, separator: str | None = None) -> tuple[str, ...]:
     Raises:
       BadInputError: If the file is empty, damaged or not UTF-8.
     """
-    with _opened(path) as (_, file):
-        lines = _Lines(path, file, "utf-8")
+    with _opened(path) as (raw, file):
+        lines = _Lines(path, file, "utf-8", raw)
         try:
             first = next(_split(lines, separator), None)
         except csv.Error as error:
@@ -81,14 +84,16 @@ def chunks(path: Path, layout: Layout, convert: Convert | None = None) -> Iterat
     rows: list[Row] = []
     bad: list[BadRow] = []
     with _opened(path) as (raw, file):
-        for row in _rows(path, _Lines(path, file, layout.encoding), layout, convert):
+        lines = _Lines(path, file, layout.encoding, raw)
+        begun = 0
+        for row in _rows(path, lines, layout, convert):
             if isinstance(row, BadRow):
                 bad.append(row)
             else:
                 rows.append(row)
-            if len(rows) + len(bad) >= CHUNK_ROWS:
+            if len(rows) + len(bad) >= CHUNK_ROWS or lines.n_bytes - begun > _CHUNK_BYTES:
                 yield Chunk(rows, bad, min(raw.tell() / size, 1.0))
-                rows, bad = [], []
+                rows, bad, begun = [], [], lines.n_bytes
     yield Chunk(rows, bad, 1.0)
 
 
@@ -139,11 +144,14 @@ class _Lines:
 
     Attributes:
       number: Lines read so far.
+      n_bytes: Their length.
       undecodable: What was wrong with a line since the last `check`, if anything.
     """
 
-    def __init__(self, path: Path, file: IO[bytes], encoding: str) -> None:
+    def __init__(self, path: Path, file: IO[bytes], encoding: str, raw: IO[bytes]) -> None:
         self.number = 0
+        self.n_bytes = 0
+        self._raw = raw
         self.undecodable: str | None = None
         self._name = path.name
         self._file = file
@@ -157,6 +165,9 @@ class _Lines:
         if not line:
             raise StopIteration
         self.number += 1
+        self.n_bytes += len(line)
+        if self._file is not self._raw and self.number % _LINES_BETWEEN_CHECKS == 0:
+            self._check_growth()
         if len(line) == _MAX_LINE_BYTES and not line.endswith(b"\n"):
             raise _NotTextError(
                 f"{self._name} line {self.number:,} is longer than {_MAX_LINE_BYTES:,} bytes; "
@@ -171,6 +182,12 @@ class _Lines:
             byte = line[error.start]
             self.undecodable = f"not {self._encoding.upper()} text (byte 0x{byte:02X})"
             return line.decode(self._encoding, "replace")
+
+    def _check_growth(self) -> None:
+        try:
+            check_growth(self._name, self._raw.tell(), self.n_bytes)
+        except BadInputError as error:
+            raise _NotTextError(str(error), error.code) from None
 
     def check(self) -> None:
         """Refuses the row whose lines were read since the last check, if one was undecodable."""

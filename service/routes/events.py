@@ -1,20 +1,28 @@
 """Events in: checked one by one, written together, durable before the answer."""
 
+import math
+from collections.abc import Sequence
 from typing import Any, Final
 
+import numpy as np
 from fastapi import APIRouter, Depends
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 from starlette.requests import Request
 from starlette.responses import Response
 
-from model.storage.event_log import Appended
-from service.acceptance import Rejection, accept
-from service.auth import may_write
-from service.dependencies import Services, clock_ms, services
+from model.errors import NotFoundError
+from model.interactions import Event, LogRow, Outcome, actor_of
+from model.storage.event_log import Appended, event_of
+from service.acceptance import accept
+from service.auth import may_read, may_write
+from service.batches import Rejection, batch_in
+from service.dependencies import Services, body_of, clock_ms, services, written
 from service.direct_route import DirectRoute
-from service.errors import ApiError, declared, shortened
-from service.event_writer import QueueFullError
-from service.schemas import MAX_BATCH, EventsOut
+from service.errors import ApiError, declared
+from service.model_holder import Serving
+from service.routes.bodies import takes
+from service.schemas.events import EventIn, EventOut, EventsIn, EventsOut, EventState, FateOut
+from service.schemas.fields import OUTCOME_NAMES, PathId
 
 _EXAMPLES: Final[dict[str, Any]] = {
     "rating": {
@@ -63,53 +71,30 @@ _DECLARED: Final[dict[str, Any]] = {
             "description": "What became of the events; the accepted ones are durable.",
             "content": {"application/json": {"example": _ANSWER}},
         },
-        **declared(401, 403, 413, 422, 503),
+        **declared(413, 422),
     },
-    "openapi_extra": {
-        "requestBody": {
-            "required": True,
-            "content": {
-                "application/json": {
-                    "schema": {
-                        "anyOf": [
-                            {"$ref": "#/components/schemas/EventIn"},
-                            {"$ref": "#/components/schemas/EventsIn"},
-                        ]
-                    },
-                    "examples": _EXAMPLES,
-                }
-            },
-        }
-    },
+    "openapi_extra": takes(EventIn, EventsIn, examples=_EXAMPLES),
 }
 
-router = APIRouter(tags=["events"], dependencies=[Depends(may_write)], route_class=DirectRoute)
+router = APIRouter(tags=["events"])
 
 
-@router.post("/events", operation_id="take_events", summary="One event or up to 1,000", **_DECLARED)
-@router.post("/feedback", operation_id="take_feedback", summary="The same as /events", **_DECLARED)
 async def take_events(request: Request) -> Response:
     """Takes events. 202 means durable, and reflected by the next recommendation of any worker.
 
     A bad event of a batch is listed under `rejected`, and its neighbours are taken; an
     event sent alone that is bad is answered with 422.
     """
-    raw, alone = _raw_events(await request.body())
+    raw, alone = batch_in(await body_of(request), "events")
     running = services(request)
     now_ms = clock_ms()
     events, rejected = accept(raw, running.rules, now_ms)
     if alone and rejected:
         _count(running, 0, 0, rejected)
         raise ApiError(422, rejected[0].code, rejected[0].detail)
-    appended = Appended(0, (), None, None)
-    if events:
-        try:
-            appended = await running.events.append(events, now_ms)
-        except QueueFullError:
-            raise ApiError(
-                503, "events_waiting", "too many events wait to be written", retry_after_s=1
-            ) from None
+    appended = await written(request, events)
     _count(running, appended.accepted, len(appended.duplicates), rejected)
+    _credit(running, events, appended)
     answer = {
         "accepted": appended.accepted,
         "duplicates": len(appended.duplicates),
@@ -120,27 +105,91 @@ async def take_events(request: Request) -> Response:
     return Response(to_json(answer), 202, media_type="application/json")
 
 
-def _raw_events(body: bytes) -> tuple[list[Any], bool]:
-    """The events as JSON values, and whether one was sent alone.
+for path, operation, summary in (
+    ("/events", "take_events", "One event or up to 1,000"),
+    ("/feedback", "take_feedback", "The same as /events"),
+):
+    router.add_api_route(
+        path,
+        take_events,
+        methods=["POST"],
+        operation_id=operation,
+        summary=summary,
+        dependencies=[Depends(may_write)],
+        route_class_override=DirectRoute,
+        **_DECLARED,
+    )
 
-    Raises:
-      ApiError: 422 when the body as a whole is not an event nor a batch of them.
-    """
-    try:
-        content = from_json(body)
-    except ValueError:
-        raise ApiError(422, "invalid_json", "the body is not valid JSON") from None
-    if not isinstance(content, dict):
-        raise ApiError(422, "invalid_body", "the body must be an event or {events: [...]}")
-    if "events" not in content:
-        return [content], True
-    if len(content) > 1:
-        other = next(name for name in content if name != "events")
-        raise ApiError(422, "unknown_field", f"{shortened(other)!r} is not a field of a batch")
-    events = content["events"]
-    if not isinstance(events, list) or not 1 <= len(events) <= MAX_BATCH:
-        raise ApiError(422, "invalid_events", f"events must be a list of 1 to {MAX_BATCH} events")
-    return events, False
+
+@router.get(
+    "/events/{event_id}",
+    summary="What became of an event",
+    dependencies=[Depends(may_read)],
+    responses=declared(404, 422),
+)
+async def event(request: Request, event_id: PathId) -> EventOut:
+    """Where it stands in the log, whether it is in effect, and which version has learned it."""
+    running = services(request)
+    row = running.log.event(event_id)
+    if row is None:
+        raise NotFoundError("no such event")
+    taken = event_of(row)
+    retracted_by = _retracted_by(running, row)
+    serving = running.models.serving
+    outcome = running.rules.outcomes([taken.event_type], np.array([_number(taken.value)]))[0]
+    state: EventState = "waiting"
+    if retracted_by is not None:
+        state = "retracted"
+    elif serving is not None and serving.recommender.catch_up() >= row.seq:
+        state = "in_effect"
+    return EventOut(
+        event_id=event_id,
+        seq=row.seq,
+        event_type=taken.event_type,
+        outcome=OUTCOME_NAMES[int(outcome)],
+        user_id=taken.user_id,
+        session_id=taken.session_id,
+        item_id=taken.item_id,
+        value=taken.value,
+        happened_at=taken.timestamp_ms,
+        received_at=row.received_ms,
+        request_id=taken.request_id,
+        retracts=taken.retracts,
+        state=state,
+        retracted_by=retracted_by,
+        consolidated_in=running.versions.consolidated_in(row.seq),
+        memory=_fate(serving, event_id),
+    )
+
+
+def _fate(serving: Serving | None, event_id: str) -> FateOut | None:
+    fate = None if serving is None else serving.recommender.fate(event_id)
+    if fate is None:
+        return None
+    return FateOut(surprise_nats=fate.surprise_nats, counted=fate.counted, rows=fate.rows)
+
+
+def _retracted_by(running: Services, row: LogRow) -> str | None:
+    """The event of the same actor that took this one back."""
+    actor = actor_of(row)
+    rows = [] if actor is None else running.log.actor_rows(actor, running.log.head())
+    events = (event_of(each) for each in rows if '"retracts"' in (each.details or ""))
+    return next((each.event_id for each in events if each.retracts == row.event_id), None)
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value
+
+
+def _credit(running: Services, events: Sequence[Event], appended: Appended) -> None:
+    """Counts successes that answer a recommendation for the part that had lifted the item."""
+    known = set(appended.duplicates)
+    for place, event in enumerate(events):
+        if event.request_id is None or event.item_id is None or place in known:
+            continue
+        if running.rules.outcome(event.event_type, event.value) is Outcome.SUCCESS:
+            earned = running.replies.earned_by(event.request_id, event.item_id)
+            running.metrics.successes.labels(*earned).inc()
 
 
 def _count(running: Services, accepted: int, duplicates: int, rejected: list[Rejection]) -> None:

@@ -5,7 +5,7 @@ from starlette.requests import Request
 
 from service.dependencies import now_serving, services
 from service.errors import declared
-from service.schemas import LiveOut, ReadyOut, RefusedOut
+from service.schemas.operations import LiveOut, ReadyOut, RefusedOut
 
 router = APIRouter(tags=["health"])
 
@@ -16,14 +16,16 @@ async def live() -> LiveOut:
     return LiveOut(status="live")
 
 
-@router.get("/health/ready", summary="The service can do its work", responses=declared(503))
+@router.get(
+    "/health/ready", summary="The service can do its work", responses=declared(503, keyless=True)
+)
 async def ready(request: Request) -> ReadyOut:
     """Says whether a model serves and the event log can be read; needs no key.
 
     `refused` names a newly published version that could not be loaded; the version before
     it keeps serving.
     """
-    recommender = now_serving(request).recommender
+    recommender = now_serving(services(request)).recommender
     refused = services(request).models.refused
     return ReadyOut(
         status="ready",

@@ -18,7 +18,7 @@ router = APIRouter(tags=["metrics"], dependencies=[Depends(may_read)])
     response_class=Response,
     responses={
         200: {"content": {"text/plain": {"schema": {"type": "string"}}}},
-        **declared(401, 403),
+        **declared(),
     },
 )
 async def metrics(request: Request) -> Response:

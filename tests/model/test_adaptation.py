@@ -124,7 +124,7 @@ def test_what_is_neither_success_nor_failure_teaches_no_taste():
 
 
 def test_an_item_that_came_after_the_model_can_be_met():
-    CATALOGUE.ensure(["later"])
+    CATALOGUE.put([ItemChange("later", {})])
     rows = [row(1, 4)._replace(item_id="later"), row(2, 5)]
     assert np.isfinite(personal(rows).weights.value).all()
 

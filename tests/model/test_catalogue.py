@@ -5,8 +5,9 @@ import pytest
 
 from model.catalogue import Catalogue, Filter
 from model.errors import BadInputError
-from model.interactions import Attributes, ItemChange
+from model.interactions import Attributes, Entry, Event, ItemChange
 from model.slow.scorer import SlowScorer
+from model.storage.rows import encode
 from tests.tiny_model import tiny_model
 from tests.worlds import metadata
 
@@ -21,6 +22,12 @@ def catalogue(scorer):
     catalogue = Catalogue(scorer)
     catalogue.put(change for change in metadata() if isinstance(change, ItemChange))
     return catalogue
+
+
+def clicks(*items):
+    """Rows of the log in which events name these items."""
+    events = [Event(f"e{n}", "click", 0, "u", item) for n, item in enumerate(items)]
+    return [encode(event, 0) for event in events]
 
 
 def matching(catalogue, field, op, value):
@@ -80,7 +87,7 @@ def test_many_new_items_keep_their_vectors_as_room_is_made(catalogue, scorer):
 
 
 def test_an_item_that_only_an_event_named_is_added_once(catalogue):
-    catalogue.ensure(["i1", "ghost", "ghost"])
+    catalogue.follow(clicks("i1", "ghost", "ghost"))
     assert len(catalogue) == 42
     assert catalogue.allowed(0)[catalogue.number("ghost")]
 
@@ -136,12 +143,39 @@ def test_an_item_that_the_model_knows_and_nobody_described_is_here_once_an_event
     catalogue = Catalogue(scorer)
     number = catalogue.number("i3")
     assert not catalogue.allowed(0)[number]
-    catalogue.ensure(["i3"])
+    catalogue.follow(clicks("i3"))
     assert catalogue.allowed(0)[number]
 
 
 def test_an_event_does_not_bring_a_deleted_item_back(scorer):
     catalogue = Catalogue(scorer)
     catalogue.put([ItemChange("i3", {}), ItemChange("i3", None)])
-    catalogue.ensure(["i3"])
+    catalogue.follow(clicks("i3"))
     assert not catalogue.allowed(0)[catalogue.number("i3")]
+
+
+def test_items_get_numbers_in_the_order_of_the_log_however_it_is_cut(scorer):
+    entries: list[Entry] = [
+        Event("e1", "click", 0, "u", "new a"),
+        ItemChange("new b", {"year": 1990.0}),
+        Event("e2", "click", 0, "u", "new c"),
+        ItemChange("new c", None),
+        ItemChange("new d", None),
+        Event("e3", "click", 0, "u", "new d"),
+    ]
+    rows = [encode(entry, 0) for entry in entries]
+    at_once, one_by_one = Catalogue(scorer), Catalogue(scorer)
+    assert at_once.follow(rows)
+    told = [one_by_one.follow([row]) for row in rows]
+    assert told == [False, True, False, True, True, False]
+    assert at_once.ids == one_by_one.ids
+    assert at_once.ids[-4:] == ["new a", "new b", "new c", "new d"]
+    np.testing.assert_array_equal(at_once.vectors, one_by_one.vectors)
+    np.testing.assert_array_equal(at_once.allowed(0), one_by_one.allowed(0))
+
+
+def test_a_change_of_known_items_leaves_the_models_own_vectors_alone(scorer):
+    scorer.vectors.setflags(write=False)  # as they are when a bundle is mapped
+    catalogue = Catalogue(scorer)
+    catalogue.put([ItemChange("i1", {"year": 1990.0})])
+    assert catalogue.vectors is not None

@@ -16,7 +16,15 @@ from pipelines.benchmark.run import FORMAT, bench
 from pipelines.benchmark.serving import Effort, known_users, run_load
 from pipelines.console import Console
 
-SHORT = Effort(starts=1, rounds=2, round_s=0.1, connections=2, soak_events=60_000, soak_users=2_000)
+SHORT = Effort(
+    starts=1,
+    rounds=2,
+    round_s=0.1,
+    connections=2,
+    soak_events=60_000,
+    soak_users=2_000,
+    tensorflow=False,
+)
 SERVERS = {"service", "constant", "constant_declared", "load_generator"}
 SHARES = {"p50", "p95", "p99"}
 
@@ -149,6 +157,18 @@ def test_the_service_is_measured_beside_constants_and_the_generator(measured):
     assert serve["ready_s"] > 0
     assert serve["resident_mib"]["ready"] > 1
     assert all(rate > 0 for rate in serve["per_s"].values())
+
+
+@pytest.mark.slow
+def test_an_overload_is_measured_between_two_rounds_at_half_of_the_peak(trained_home, tmp_path):
+    home = shutil.copytree(trained_home, tmp_path / "home")
+    found = bench(Workspace(home), what=("overload",), console=Console(quiet=True), effort=SHORT)[
+        "overload"
+    ]
+    assert found["during"]["requests"] > 0
+    assert found["during"]["failed"] == found["during"]["shed"]
+    assert found["before"]["failed"] == found["after"]["failed"] == 0
+    assert found["peak_per_s"] > 0
 
 
 @pytest.mark.slow

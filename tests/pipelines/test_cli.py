@@ -87,7 +87,7 @@ def test_the_home_comes_from_the_environment_or_lies_here(tmp_path, monkeypatch)
         (["import", "."], "holds no known data set"),
         (["import", ".", "--format", "netflix"], "Invalid value for '--format'"),
         (["import"], "Missing argument 'PATH'"),
-        (["train", "--until", "2024-01-01"], "has no time zone"),
+        (["train", "--until", "2024-01-01"], "must carry a time zone"),
         (["train", "--until", "soon"], "must be ISO 8601"),
         (["models", "rollback"], "no model"),
         (["models", "show", "v9999-00000000"], "no model version"),

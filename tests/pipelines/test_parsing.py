@@ -9,9 +9,6 @@ from model.errors import BadInputError
 from pipelines.parsing import (
     AttributeCells,
     canonical,
-    event_time_ms,
-    identifier,
-    moment,
     number,
     timestamp_ms,
     truth,
@@ -74,17 +71,6 @@ def test_what_is_no_moment_is_refused_by_code(text, code):
     assert refusal(timestamp_ms, text) == code
 
 
-def test_an_event_lies_between_1990_and_five_minutes_from_now():
-    assert event_time_ms("1990-01-01T00:00:00Z", NOON_MS) == 631_152_000_000
-    assert event_time_ms("2024-01-01T12:05:00Z", NOON_MS) == NOON_MS + 300_000
-    assert refusal(event_time_ms, "1989-12-31T23:59:59Z", NOON_MS) == "timestamp_too_old"
-    assert refusal(event_time_ms, "2024-01-01T12:05:00.001Z", NOON_MS) == "timestamp_in_future"
-
-
-def test_a_moment_is_shown_in_utc():
-    assert moment(NOON_MS) == "2024-01-01 12:00:00 UTC"
-
-
 @pytest.mark.parametrize("text", ["four", "", "nan", "inf", "-inf", "1e400", "1_000", "0x10"])
 def test_what_is_no_finite_number_is_refused(text):
     assert refusal(number, "value", text) == "invalid_value"
@@ -92,25 +78,6 @@ def test_what_is_no_finite_number_is_refused(text):
 
 def test_numbers_are_read():
     assert [number("value", text) for text in ("4", "-0.5", "1e3")] == [4.0, -0.5, 1_000.0]
-
-
-@pytest.mark.parametrize("text", ["x", "x" * 256, "käse 4", "a\u00a0b", "💡"])
-def test_an_id_of_up_to_256_characters_is_taken_as_it_is(text):
-    assert identifier("item_id", text) == text
-
-
-@pytest.mark.parametrize(
-    ("text", "code"),
-    [
-        ("", "missing_item_id"),
-        ("x" * 257, "invalid_item_id"),
-        ("a\nb", "invalid_item_id"),
-        ("a\x7fb", "invalid_item_id"),
-        ("\0", "invalid_item_id"),
-    ],
-)
-def test_what_is_no_id_is_refused(text, code):
-    assert refusal(identifier, "item_id", text) == code
 
 
 def test_a_refusal_does_not_repeat_a_long_text():

@@ -15,6 +15,7 @@ import pytest
 import uvicorn
 
 from service.app import create_app
+from service.connection import Connection
 from service.settings import load_settings
 
 START_S = 30
@@ -25,7 +26,7 @@ def serving(home, **settings):
     """A client of a service that runs in a thread of this process."""
     given = {"auth": "off", "model_poll_s": 0.05} | settings
     app = create_app(load_settings(home=home, **given))
-    config = uvicorn.Config(app, port=0, loop="uvloop", http="httptools", log_config=None)
+    config = uvicorn.Config(app, port=0, loop="uvloop", http=Connection, log_config=None)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()

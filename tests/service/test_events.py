@@ -134,3 +134,44 @@ def test_each_of_many_callers_is_told_about_its_own_events(client):
     spans.sort()
     for before, after in pairwise(spans):
         assert before[1] < after[0]
+
+
+def what_became_of(client, event_id):
+    answer = client.get(f"/events/{event_id}")
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def test_what_became_of_an_event_is_told(client):
+    event = an_event(event_type="rating", value=5, timestamp="2024-02-29T12:00:00Z")
+    seq = send(client, event)["first_seq"]
+    told = what_became_of(client, event["event_id"])
+    assert (told["seq"], told["state"], told["outcome"]) == (seq, "in_effect", "success")
+    assert told["happened_at"] == "2024-02-29T12:00:00.000+00:00"
+    assert told["user_id"] == event["user_id"]
+    assert (told["retracted_by"], told["consolidated_in"]) == (None, None)
+    assert told["memory"]["surprise_nats"] > 0
+    assert told["memory"]["counted"] is True
+    assert "everyone" in told["memory"]["rows"]
+
+
+def test_an_event_that_was_taken_back_says_by_which(client):
+    event = an_event()
+    send(client, event)
+    send(client, {"event_id": f"not-{event['event_id']}", "event_type": "like",
+                  "user_id": event["user_id"], "retracts": event["event_id"]})  # fmt: skip
+    told = what_became_of(client, event["event_id"])
+    assert (told["state"], told["retracted_by"]) == ("retracted", f"not-{event['event_id']}")
+    assert what_became_of(client, told["retracted_by"])["retracts"] == event["event_id"]
+
+
+def test_an_event_that_a_version_has_learned_says_which(client):
+    ids = [f"r-{user}-{item}" for user in range(3) for item in range(40)]
+    known = [one for one in ids if client.get(f"/events/{one}").is_success]
+    told = what_became_of(client, known[0])
+    assert told["consolidated_in"] == client.get("/models/current").json()["version"]
+
+
+def test_an_unknown_event_is_not_found(client):
+    answer = client.get("/events/never-came")
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")

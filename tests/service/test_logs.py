@@ -1,6 +1,8 @@
+import errno
 import io
 import json
 import logging
+import time
 
 import pytest
 
@@ -44,6 +46,29 @@ def test_warnings_are_written_at_once_and_after_what_came_before(logger, stream)
 def test_the_rest_is_written_soon(logger, stream):
     logger.info("in a while")
     wait_until(lambda: lines(stream))
+
+
+def test_a_disk_that_is_full_loses_lines_and_breaks_nothing():
+    class Full(io.StringIO):
+        room = 0
+
+        def write(self, text):
+            if not self.room:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return super().write(text)
+
+    stream = Full()
+    handler = JsonLines(stream)
+    logger = logging.Logger("tests.logs")  # noqa: LOG001 (outside the tree, so nothing else hears it)
+    logger.addHandler(handler)
+    logger.warning("lost")
+    logger.info("lost too")
+    time.sleep(0.3)
+    stream.room = 1
+    logger.info("kept")
+    wait_until(lambda: stream.getvalue())
+    handler.close()
+    assert [line["event"] for line in lines(stream)] == ["kept"]
 
 
 def test_an_exception_keeps_its_traceback_on_the_same_line(logger, stream):

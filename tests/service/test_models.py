@@ -1,10 +1,12 @@
 import shutil
 import threading
 import time
+from contextlib import closing
 
 import httpx
 
 from model.files import write_atomically
+from model.storage.event_log import open_log
 from model.storage.registry import Registry
 from model.workspace import Workspace
 from tests.service.conftest import serving, wait_until
@@ -82,33 +84,45 @@ def test_a_service_without_any_workspace_starts_and_is_not_ready(tmp_path):
         assert client.get("/health/ready").status_code == 503
 
 
-def test_a_new_version_takes_over_under_load_without_a_failed_request(tiny_home):
+def test_versions_come_break_and_go_back_under_load_without_a_failed_request(tiny_home):
     with serving(tiny_home) as client:
-        before = version_of(client)
+        first = version_of(client)
         stop = threading.Event()
-        answers = []
+        answers, taken = [], []
 
         def ask_on_and_on(number):
             with httpx.Client(base_url=client.base_url, timeout=20) as own:
                 while not stop.is_set():
                     answers.append(own.post("/recommend", json={"user_id": f"u{number}"}))
+                    event = {"event_type": "view", "user_id": f"u{number}", "item_id": "i1"}
+                    taken.append(own.post("/events", json=event).json()["accepted"])
 
         threads = [threading.Thread(target=ask_on_and_on, args=(number,)) for number in range(4)]
         for thread in threads:
             thread.start()
-        versions = [before]
-        for _ in range(3):
-            versions.append(publish_again(tiny_home))
-            wait_until(lambda: version_of(client) == versions[-1])
-            time.sleep(0.05)
+        second = publish_again(tiny_home)
+        wait_until(lambda: version_of(client) == second)
+        damaged = make_current_a_damaged_copy(tiny_home)
+        wait_until(lambda: (client.get("/health/ready").json()["refused"] or {}) != {})
+        assert client.get("/health/ready").json()["refused"]["version"] == damaged
+        assert version_of(client) == second
+        assert client.post("/admin/rollback", json={"version": first}).is_success
+        wait_until(lambda: version_of(client) == first)
+        third = publish_again(tiny_home)
+        wait_until(lambda: version_of(client) == third)
+        time.sleep(0.05)
         stop.set()
         for thread in threads:
             thread.join()
     assert {answer.status_code for answer in answers} == {200}
-    assert {answer.json()["model_version"] for answer in answers} == set(versions)
+    assert {answer.json()["model_version"] for answer in answers} == {first, second, third}
     for answer in answers:
         assert answer.headers["X-Model-Version"] == answer.json()["model_version"]
         assert len(answer.json()["items"]) == 10
+    assert set(taken) == {1}
+    with closing(open_log(Workspace(tiny_home).log_path)) as log:
+        views = [row for row in log.tail(0, limit=10**6) if row.event_type == "view"]
+    assert len(views) == len(taken)
 
 
 def test_the_new_version_knows_what_was_learned_under_the_old_one(tiny_home):

@@ -5,17 +5,21 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import httpx
 import pytest
+from hypothesis import settings
 
 from model.storage.event_log import open_log
 from model.workspace import Workspace
 from tests.service.conftest import Process, process, wait_until
+from tests.service.killing import kill_many_times
 
 
 def workers_of(running):
@@ -63,6 +67,20 @@ def test_a_killed_worker_is_replaced_and_counted_out(tiny_home):
         wait_until(two_serve_again)
 
 
+def test_workers_end_with_the_process_that_started_them(tiny_home):
+    with process(tiny_home, "--workers", "2") as running:
+        wait_until(lambda: len(workers_of(running)) == 2)
+        workers = workers_of(running)
+        running.stop(signal.SIGKILL)
+
+    def is_free():
+        with socket.socket() as again:
+            return again.connect_ex(("127.0.0.1", running.port)) != 0
+
+    wait_until(lambda: not any(Path("/proc", str(pid)).exists() for pid in workers))
+    wait_until(is_free)
+
+
 def test_sudden_death_under_load_loses_nothing_that_was_acknowledged(tiny_home):
     acknowledged = []
     with process(tiny_home) as running:
@@ -92,6 +110,15 @@ def test_sudden_death_under_load_loses_nothing_that_was_acknowledged(tiny_home):
     assert lost == []
     with process(tiny_home) as again, again.client() as client:
         assert client.get("/recommend/u1").status_code == 200
+
+
+@pytest.mark.fuzz
+def test_whatever_dies_when_nothing_acknowledged_is_lost_doubled_or_torn(tiny_home):
+    """By itself, and to see what it came to: `python -m tests.service.killing HOME KILLS`."""
+    kills = max(4, (settings.default or settings()).max_examples // 25)
+    told = kill_many_times(tiny_home, kills)
+    assert told["kills"] == kills
+    assert told["acknowledged"] > kills * 50
 
 
 def test_on_sigterm_a_request_that_runs_is_answered_and_durable(tiny_home):

@@ -1,6 +1,6 @@
 import pytest
 
-from service.schemas import RecommendOut
+from service.schemas.recommending import RecommendOut
 
 
 def ask(client, **asked):

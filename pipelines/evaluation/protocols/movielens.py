@@ -17,13 +17,14 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from model.acceptance import check_id, check_moment
 from model.errors import BadInputError
 from model.interactions import Attributes
 from model.workspace import Config
 from pipelines.evaluation.protocols.order import by_time, groups, nights, numbered, outcomes
 from pipelines.evaluation.protocols.tables import MILLISECONDS, bad_row, sound_rows
 from pipelines.evaluation.stream import DAY_MS, Events, Stream
-from pipelines.parsing import event_time_ms, identifier, number
+from pipelines.parsing import number, timestamp_ms
 from pipelines.readers.formats import open_source
 from pipelines.readers.tables import Table
 from pipelines.records import EntityRows, Record
@@ -100,10 +101,11 @@ def _ratings(table: Table) -> _Ratings:
     for row in sound_rows(table.path, table.read()):
         user, film, value, time = (str(row.cells[n]) for n in at)
         try:
-            users.append(identifier("user_id", user))
-            films.append(identifier("item_id", film))
+            users.append(check_id("user_id", user))
+            films.append(check_id("item_id", film))
             values.append(number("value", value))
-            times.append(event_time_ms(time, MILLISECONDS[1]))
+            times.append(timestamp_ms(time))
+            check_moment(times[-1], MILLISECONDS[1])
         except BadInputError as error:
             raise bad_row(table.path, row, str(error)) from error
     return _Ratings(users, films, np.array(values, np.float32), np.array(times, np.int64))

@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model.interactions import Event
-from model.slow.bootstrap import train_from_scratch
 from model.slow.frozen import LARGEST_SHARE, MOST_EVENTS, frozen
 from tests.tiny_model import CONFIG, columns_of
 from tests.worlds import SCHEMA, ratings
@@ -70,6 +69,8 @@ def world_with_strangers(told):
 
 @pytest.mark.tf
 def test_no_array_of_a_trained_model_depends_on_what_a_frozen_event_chose():
+    from model.slow.bootstrap import train_from_scratch
+
     def trained(told):
         columns, metadata = world_with_strangers(told)
         config = replace(CONFIG, max_epochs=1)

@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from model.slow.bootstrap import train_from_scratch
 from model.slow.config import SlowConfig
 from model.slow.tuning import PASSES, TUNED, as_tuned, changes, search, trial_size
 from tests.tiny_model import CONFIG, tiny_world_columns
@@ -83,6 +82,8 @@ def test_a_night_goes_on_with_what_was_chosen_and_with_nothing_else():
 
 @pytest.mark.tf
 def test_training_with_a_search_takes_what_it_chose_and_says_what_it_tried():
+    from model.slow.bootstrap import train_from_scratch
+
     columns, metadata = tiny_world_columns()
     # trials as long as training itself, for the world is small
     config = replace(CONFIG, tuning_share=20.0, max_epochs=1, deep_learning_rate=1e-6)

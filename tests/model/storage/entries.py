@@ -67,13 +67,10 @@ def items_after(rows):
     items = {}
     for row in rows:
         if row.kind == Kind.ITEM:
-            change = item_of(row)
-            items[change.item_id] = change
-            if change.attributes is None:
-                del items[change.item_id]
+            items[row.item_id] = item_of(row)
         elif row.kind == Kind.EVENT and row.item_id is not None:
             items.setdefault(row.item_id, ItemChange(row.item_id, {}))
-    return items
+    return {name: change for name, change in items.items() if change.attributes is not None}
 
 
 def users_after(rows):

@@ -11,14 +11,15 @@ from pathlib import Path
 import pytest
 
 from model.errors import LogUnavailableError
-from model.interactions import ItemChange, LogRow
+from model.interactions import ItemChange, LogRow, UserChange
 from model.storage.event_log import event_of, open_log
 from model.storage.sqlite_file import ACTOR
 from tests.contracts import EventLogContract
+from tests.erasing_contract import ErasingContract
 from tests.model.storage.entries import NOW_MS, click, clicks
 
 
-class TestSqliteEventLog(EventLogContract):
+class TestSqliteEventLog(EventLogContract, ErasingContract):
     @pytest.fixture
     def new_log(self, tmp_path):
         numbers = count()
@@ -200,6 +201,17 @@ def test_damaged_details_of_an_item_are_an_error(log, path, details):
     change(path, "UPDATE metadata SET details = ?", details)
     with pytest.raises(LogUnavailableError, match="stored details of item 'i1'"):
         log.catalogue()
+
+
+def test_what_was_erased_is_nowhere_in_the_files(log, path):
+    name = "somebody-who-must-be-forgotten"
+    log.append([UserChange(name, {"city": "Hidden-in-plain-sight"})], NOW_MS)
+    log.append([click(f"e{n}", user_id=name) for n in range(200)], NOW_MS)
+    log.append(clicks(200, start=200), NOW_MS)
+    log.erase_user(name, NOW_MS)
+    for file in path.parent.iterdir():
+        assert name.encode() not in file.read_bytes(), file.name
+        assert b"Hidden-in-plain-sight" not in file.read_bytes(), file.name
 
 
 FILL_THE_DISK = """

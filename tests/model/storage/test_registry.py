@@ -159,7 +159,9 @@ def test_a_refused_candidate_is_kept_apart_with_its_manifest(registry, tmp_path)
             "quality": "failed"
         }
         assert (folder / "wide.npy").read_bytes() == FILES["wide.npy"]
+        assert registry.manifest(name)["verdicts"] == {"quality": "failed"}
     assert (registry.current(), registry.versions()) == (served, [served])
+    assert [name[:5] for name in registry.refused()] == ["r0001", "r0002"]
 
 
 @pytest.mark.parametrize("name", sorted(FILES))
@@ -217,7 +219,9 @@ def test_a_manifest_that_cannot_be_read_is_an_error(registry, content):
         registry.manifest(version)
 
 
-@pytest.mark.parametrize("name", ["", "..", "../models", "refused", "v0001", "v1-0a1b2c3d" * 50])
+@pytest.mark.parametrize(
+    "name", ["", "..", "../models", "refused", "v0001", "r0001-0a1b2c3d", "v1-0a1b2c3d" * 50]
+)
 def test_names_that_are_no_versions_are_not_found(registry, name):
     publish(registry)
     for use in (registry.manifest, registry.open, registry.rollback):
@@ -242,6 +246,23 @@ def test_rollback_goes_back_one_version_or_to_the_named_one(registry):
         registry.rollback()
     assert registry.rollback(third) == third == registry.current()
     assert registry.versions() == [first, second, third]
+
+
+def test_rollback_passes_over_a_version_that_was_never_served(registry, tmp_path):
+    first, second, third = publish(registry, "1"), publish(registry, "2"), publish(registry, "3")
+    # as if the process had been killed between the rename of the second and `CURRENT`
+    (tmp_path / "models" / "SERVED").write_text(f"{first}\n")
+    assert registry.versions() == [first, second, third]
+    assert registry.rollback() == first
+    assert registry.rollback(second) == second
+    assert registry.rollback() == first
+
+
+def test_what_was_rolled_back_from_is_not_on_the_way_back(registry):
+    first, _ = publish(registry, "1"), publish(registry, "2")
+    registry.rollback()
+    publish(registry, "3")
+    assert registry.rollback() == first
 
 
 def test_rollback_without_versions_says_so(registry):

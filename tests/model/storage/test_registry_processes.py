@@ -144,8 +144,11 @@ def test_killed_before_any_step_the_registry_is_whole(tmp_path, work):
         root = shutil.copytree(tmp_path / "before", tmp_path / str(step))
         registry = Registry(root)
         completed = in_a_child(partial(killed_before, step, partial(work, registry)))
-        assert assert_whole(registry, root) in {*before, registry.versions()[-1]}
+        current = assert_whole(registry, root)
+        assert current in {*before, registry.versions()[-1]}
         assert publish(registry, "next") == registry.current()
+        # wherever it was killed, the way back leads to what served before
+        assert registry.rollback() == current
         step += 1
     assert step > 10
 

@@ -60,13 +60,13 @@ def test_rows_are_numbered_from_one_across_chunks(tmp_path):
 
 def test_an_empty_table_has_columns_and_no_rows(tmp_path):
     path = written(tmp_path, x=pa.array([], pa.string()))
-    assert parquet.columns(path) == (("x",), frozenset({"x"}))
+    assert parquet.columns(path) == (("x",), frozenset({"x"}), {})
     assert cells(path) == []
 
 
 def test_text_columns_are_told_from_numbers(tmp_path):
     path = written(tmp_path, x=["1"], y=[1], z=pa.array(["1"]).dictionary_encode())
-    assert parquet.columns(path) == (("x", "y", "z"), frozenset({"x", "z"}))
+    assert parquet.columns(path) == (("x", "y", "z"), frozenset({"x", "z"}), {})
 
 
 @pytest.mark.parametrize("values", [[{"a": 1}], [b"raw"], [[["deep"]]]])

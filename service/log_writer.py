@@ -8,24 +8,24 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from model.interactions import Event
+from model.interactions import Entry
 from model.storage.event_log import Appended, EventLog
 from service.telemetry import Metrics
 
 
 class QueueFullError(Exception):
-    """More events wait for the disk than may wait."""
+    """More entries wait for the disk than may wait."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    events: Sequence[Event]
+    entries: Sequence[Entry]
     received_ms: int
     written: "asyncio.Future[Appended]"
 
 
-class EventWriter:
-    """Appends events to the log, durably, from any number of requests at once.
+class LogWriter:
+    """Appends entries to the log, durably, from any number of requests at once.
 
     Everything but the thread itself belongs to the event loop's thread.
     """
@@ -40,18 +40,18 @@ class EventWriter:
         self._thread = threading.Thread(target=self._run, name="event-writer", daemon=True)
         self._thread.start()
 
-    async def append(self, events: Sequence[Event], received_ms: int) -> Appended:
-        """Returns when the events are durable.
+    async def append(self, entries: Sequence[Entry], received_ms: int) -> Appended:
+        """Returns when the entries are durable.
 
         Raises:
-          QueueFullError: If too many events wait already; nothing was written.
+          QueueFullError: If too many entries wait already; nothing was written.
           LogUnavailableError: If the log cannot be written; nothing was acknowledged.
         """
-        if self._waiting + len(events) > self._limit:
+        if self._waiting + len(entries) > self._limit:
             raise QueueFullError
         written: asyncio.Future[Appended] = self._loop.create_future()
-        self._count_waiting(len(events))
-        self._batches.put(_Batch(events, received_ms, written))
+        self._count_waiting(len(entries))
+        self._batches.put(_Batch(entries, received_ms, written))
         return await written
 
     async def close(self) -> None:
@@ -79,27 +79,27 @@ class EventWriter:
                 return
 
     def _commit(self, group: list[_Batch]) -> None:
-        events = [event for batch in group for event in batch.events]
+        entries = [entry for batch in group for entry in batch.entries]
         started = time.perf_counter()
         try:
-            appended = self._log.append(events, group[-1].received_ms)
+            appended = self._log.append(entries, group[-1].received_ms)
         except Exception as error:  # noqa: BLE001 (each waiting request must hear of it)
             self._loop.call_soon_threadsafe(self._fail, group, error)
             return
         self._metrics.commit_seconds.observe(time.perf_counter() - started)
-        self._metrics.commit_events.observe(len(events))
-        shares = _shares([len(batch.events) for batch in group], appended)
+        self._metrics.commit_events.observe(len(entries))
+        shares = _shares([len(batch.entries) for batch in group], appended)
         self._loop.call_soon_threadsafe(self._resolve, group, shares)
 
     def _resolve(self, group: list[_Batch], shares: list[Appended]) -> None:
         for batch, share in zip(group, shares, strict=True):
-            self._count_waiting(-len(batch.events))
+            self._count_waiting(-len(batch.entries))
             if not batch.written.done():
                 batch.written.set_result(share)
 
     def _fail(self, group: list[_Batch], error: Exception) -> None:
         for batch in group:
-            self._count_waiting(-len(batch.events))
+            self._count_waiting(-len(batch.entries))
             if not batch.written.done():
                 batch.written.set_exception(error)
 
@@ -108,7 +108,7 @@ def _shares(sizes: Sequence[int], appended: Appended) -> list[Appended]:
     """What each of several batches, written as one, would have been told alone.
 
     Args:
-      sizes: How many events each batch held.
+      sizes: How many entries each batch held.
       appended: The answer for all of them, whose accepted entries follow each other in the log.
     """
     shares = []

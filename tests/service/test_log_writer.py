@@ -6,7 +6,7 @@ import pytest
 from model.errors import LogUnavailableError
 from model.interactions import Event
 from model.storage.event_log import open_log
-from service.event_writer import EventWriter, QueueFullError
+from service.log_writer import LogWriter, QueueFullError
 from service.telemetry import Metrics
 
 
@@ -16,7 +16,7 @@ def events(*ids):
 
 @asynccontextmanager
 async def writer_on(log, limit=1_000):
-    writer = EventWriter(log, limit=limit, metrics=Metrics())
+    writer = LogWriter(log, limit=limit, metrics=Metrics())
     try:
         yield writer
     finally:

@@ -5,14 +5,20 @@ import socket
 import httpx
 import pytest
 
-from service.telemetry import Metrics, RequestLayer
+from service.request_layer import Limits, RequestLayer
+from service.telemetry import Metrics
 from tests.service.conftest import serving, wait_until
 
 
 def ask(app):
     """The layer's answer to one request for a small application."""
     layer = RequestLayer(
-        app, metrics=Metrics(), max_body_bytes=1_000, model_version=lambda: "v0001-00000000"
+        app,
+        metrics=Metrics(),
+        limits=Limits(body_bytes=1_000, wait_s=1.0),
+        model_version=lambda: "v0001-00000000",
+        direct={},
+        note=None,
     )
 
     async def get():

@@ -1,0 +1,65 @@
+"""Three times what the service can answer: what it does then, and how it is afterwards."""
+
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, Final
+
+from model.workspace import Workspace
+from pipelines.benchmark.load import Load
+from pipelines.benchmark.serving import Effort, known_users, run_load, write_bodies
+from pipelines.console import Console
+from pipelines.running_service import free_port, running_service
+
+_TIMES: Final = 3
+_CONNECTIONS: Final = 900
+_ASKED: Final = 10
+
+
+def bench_overload(
+    workspace: Workspace, scratch: Path, effort: Effort, console: Console
+) -> dict[str, Any]:
+    """Offers more than can be answered, between two rounds at half of the peak.
+
+    Args:
+      workspace: With a model.
+      scratch: A folder for what only the measurement needs.
+      effort: How much to measure.
+      console: Where progress is shown.
+
+    Raises:
+      ChildProcessError: If the service does not start.
+      ConnectionError: If a request fails in another way than by being turned away.
+    """
+    bodies = scratch / "recommend.jsonl"
+    asked = [{"user_id": user, "n": _ASKED} for user in known_users(workspace.log_path)]
+    write_bodies(bodies, asked)
+    with (
+        running_service(
+            workspace.home, port=free_port(), log_path=scratch / "service.log"
+        ) as service,
+        console.progress("Overload", 5) as bar,
+    ):
+        load = Load(service.port, "/recommend", str(bodies), effort.connections, effort.round_s)
+        run_load(load)
+        bar.advance(1, "warm")
+        peak = run_load(load).per_s
+        bar.advance(1, f"peak {peak:,.0f}/s")
+        half = replace(load, rate=peak / 2)
+        before = run_load(half)
+        bar.advance(1, "half of it")
+        flood = replace(
+            load, rate=_TIMES * peak, connections=_CONNECTIONS, seconds=2 * effort.round_s,
+            overload=True,
+        )  # fmt: skip
+        during = run_load(flood)
+        bar.advance(1, f"{during.shed:,} turned away")
+        after = run_load(half)
+        bar.advance(1, "half of it again")
+    return {
+        "peak_per_s": peak,
+        "times": _TIMES,
+        "connections": _CONNECTIONS,
+        "before": asdict(before),
+        "during": {**asdict(during), "per_s": during.per_s},
+        "after": asdict(after),
+    }
