@@ -3,10 +3,10 @@
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from model.fast.mixing import Mixing
 from model.files import write_atomically
 from model.slow.bundle import Bundle, load_bundle, write_bundle
 from model.slow.training import PARITY_TOLERANCE
+from model.slow.tuning import as_tuned
 from model.storage.event_log import EventLog
 from model.storage.registry import Registry
 from model.workspace import Config, Workspace, config_as_json, load_config
@@ -33,6 +34,8 @@ from pipelines.learning import (
     read_log,
     verify,
 )
+
+_HANDED_ON: Final = ("memory", "memory_learning", "tuned")
 
 
 def consolidate(
@@ -101,6 +104,7 @@ def consolidate_log(
 ) -> dict[str, Any]:
     """One night on an open log and a locked registry: `consolidate` without its report file."""
     served = _served(registry)
+    run = replace(run, config=served.tuned(run.config))
     read = read_log(log, run.config, until_ms)
     fresh = int((read.columns.labelled & (read.columns.seq > served.judged_seq)).sum())
     least = max(run.config.night.min_events, 2)
@@ -126,19 +130,24 @@ class _Served(NamedTuple):
     Attributes:
       learned_seq: It has learned the log up to here.
       judged_seq: It was judged on the log up to here; what comes later is fresh.
-      memory: What its manifest says of the fast memory.
+      kept: What its manifest says that every night hands on: the fast memory's factors, and
+        settings that training chose.
     """
 
     version: str
     bundle: Bundle
     learned_seq: int
     judged_seq: int
-    memory: dict[str, Any]
+    kept: dict[str, Any]
 
     def mixing(self) -> Mixing:
         """How much each part of the fast memory says beside it."""
-        stored = self.memory.get("memory")
+        stored = self.kept.get("memory")
         return Mixing() if stored is None else Mixing.from_json(stored)
+
+    def tuned(self, config: Config) -> Config:
+        """The settings, with those that training chose."""
+        return replace(config, slow=as_tuned(config.slow, self.kept.get("tuned", {})))
 
 
 def _served(registry: Registry) -> _Served:
@@ -150,10 +159,8 @@ def _served(registry: Registry) -> _Served:
     bundle, manifest = load_bundle(registry.open(version)), registry.manifest(version)
     learned_seq = int(manifest["trained_through_seq"])
     judged_seq = int(manifest.get("judged_through_seq", learned_seq))
-    memory: dict[str, Any] = {
-        key: manifest[key] for key in ("memory", "memory_learning") if key in manifest
-    }
-    return _Served(version, bundle, learned_seq, judged_seq, memory)
+    kept: dict[str, Any] = {key: manifest[key] for key in _HANDED_ON if key in manifest}
+    return _Served(version, bundle, learned_seq, judged_seq, kept)
 
 
 def _attempt(
@@ -185,7 +192,7 @@ def _attempt(
             "training": {"epochs": config.night.epochs, "losses": candidate.losses},
             "metrics": metrics,
             "verdicts": [verdict.as_json() for verdict in verdicts],
-            **served.memory,
+            **served.kept,
         }
         if not candidate.not_finite:
             held_out = Lesson(at.held_out_seq - 1, read.through_seq, served.mixing())

@@ -67,6 +67,9 @@ PRODUCT: Final[Mapping[str, ProductArm]] = {
     ),
     "slow+fast": ProductArm("none", "slow model and fast memory, never consolidated"),
     OURS: ProductArm("consolidate", "slow model, fast memory, consolidation"),
+    "slow+tuned": ProductArm(
+        "none", "slow model after a search for its settings", _MEMORY_OFF, {"tuning_share": 0.5}
+    ),
     "wide": ProductArm("none", "wide half alone", _MEMORY_OFF, {"halves": "wide"}),
     "deep": ProductArm("none", "deep half alone", _MEMORY_OFF, {"halves": "deep"}),
     "ours-trending": ProductArm(
