@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.fast.config import MemoryConfig
-from model.fast.factors import choice_loss, fit_factors, mean_gain, order_factors
+from model.fast.factors import choice_loss, fit_factors, mean_gain
 from model.fast.mixing import SHARES, Mixing
 from model.interactions import Attributes, EventRules, Kind, LogRow, Outcome
 from model.recommender import Recommender
@@ -22,7 +22,8 @@ from model.slow.scorer import SlowScorer
 from model.storage.event_log import LogReader, event_of
 
 _STRENGTH: Final = 4.0
-_DRAWN: Final = 250
+_SURE: Final = 200
+_DRAWN: Final = 100
 _LEAST_QUESTIONS: Final = 100
 _MOST_QUESTIONS: Final = 2_000
 _CHUNK: Final = 20_000
@@ -50,8 +51,8 @@ class Learned:
 
     Attributes:
       mixing: The factors.
-      report: Questions asked, what was learned by (`order` or `likelihood`), and the surprise
-        of choices in nats and NDCG@10 before and after, on the questions learned from.
+      report: Questions asked, and the surprise of choices in nats and NDCG@10 before and
+        after, on the questions that were learned from.
     """
 
     mixing: Mixing
@@ -127,39 +128,23 @@ def learn_factors(
     shown = LogUpTo(log)
     shown.end = questions[0].end
     recommender = Recommender(scorer, "", shown, rules, config)
-    asked = [found for q in questions if (found := _asked(recommender, shown, q, rng)) is not None]
+    fields = recommender.context_fields
+    start = lesson.start.as_factors(fields)
+    answers = (_asked(recommender, shown, question, start, rng) for question in questions)
+    asked = [found for found in answers if found is not None]
     if len(asked) < _LEAST_QUESTIONS:
         return None
     parts = np.stack([part for part, _ in asked])
     offsets = np.stack([offset for _, offset in asked])
-    fields = recommender.context_fields
-    start = lesson.start.as_factors(fields)
-    factors, ordered = _fitted(parts, offsets, start)
+    factors = fit_factors(parts, offsets, start, strength=_STRENGTH)
     report = {
         "questions": len(asked),
-        "objective": "order" if ordered else "likelihood",
         "nats_before": round(choice_loss(parts, offsets, start), 4),
         "nats_after": round(choice_loss(parts, offsets, factors), 4),
         "ndcg_before": round(mean_gain(parts, offsets, start), 4),
         "ndcg_after": round(mean_gain(parts, offsets, factors), 4),
     }
     return Learned(Mixing.from_factors(factors, fields), report)
-
-
-def _fitted(
-    parts: NDArray[np.float32], offsets: NDArray[np.float32], start: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], bool]:
-    """The factors, and whether they are those of the order instead of the likelihood.
-
-    Which of the two is better is seen on the latest third, learned from the others.
-    """
-    cut = len(parts) * 2 // 3
-    early = fit_factors(parts[:cut], offsets[:cut], start, strength=_STRENGTH)
-    by_order = order_factors(parts[:cut], offsets[:cut], early)
-    late = parts[cut:], offsets[cut:]
-    ordered = mean_gain(*late, by_order) > mean_gain(*late, early)
-    factors = fit_factors(parts, offsets, start, strength=_STRENGTH)
-    return (order_factors(parts, offsets, factors) if ordered else factors), ordered
 
 
 def _questions(log: LogReader, rules: EventRules, lesson: Lesson) -> list[_Question]:
@@ -187,7 +172,11 @@ def _events(log: LogReader, lesson: Lesson) -> Iterable[LogRow]:
 
 
 def _asked(
-    recommender: Recommender, shown: LogUpTo, question: _Question, rng: np.random.Generator
+    recommender: Recommender,
+    shown: LogUpTo,
+    question: _Question,
+    start: NDArray[np.float64],
+    rng: np.random.Generator,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
     """[candidates, parts] and [candidates] offsets; None where what was chosen was not there."""
     row, shown.end = question
@@ -204,21 +193,45 @@ def _asked(
     allowed[recommender.seen(query)] = False
     if target == 0 or not allowed[target]:
         return None
-    chances = _chances(parts[SHARES], allowed)
-    drawn = rng.choice(len(allowed), _DRAWN, p=chances)
-    # what is drawn often counts for less, so that the sample speaks for the whole catalogue
-    offsets = -np.log(_DRAWN * chances[drawn])
-    offsets[drawn == target] = -np.inf
-    candidates = np.concatenate([[target], drawn])
+    total = start.astype(np.float32) @ parts
+    allowed[target] = False
+    candidates, offsets = _candidates(_chances([*parts[SHARES], total], allowed), rng)
+    candidates = np.concatenate([[target], candidates])
     return parts[:, candidates].T, np.concatenate([[0.0], offsets]).astype(np.float32)
 
 
+def _candidates(
+    chances: NDArray[np.float64], rng: np.random.Generator
+) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """[candidates] items and log of how many each stands for.
+
+    Those that come first anywhere are there for sure: lists are made of them. The rest are
+    drawn, and what is drawn often counts for less, so that they speak for the whole
+    catalogue. Where items are too few, places that are left stand for none.
+    """
+    n_sure = min(_SURE, len(chances))
+    sure = np.argpartition(-chances, n_sure - 1)[:n_sure]
+    rest = chances.copy()
+    rest[sure] = 0.0
+    left = rest.sum()
+    items, offsets = np.zeros(_SURE + _DRAWN, np.intp), np.full(_SURE + _DRAWN, -np.inf)
+    items[:n_sure] = sure
+    offsets[:n_sure][chances[sure] > 0.0] = 0.0
+    if left > 0.0:
+        items[_SURE:] = rng.choice(len(rest), _DRAWN, p=rest / left)
+        offsets[_SURE:] = -np.log(_DRAWN * rest[items[_SURE:]] / left)
+    return items, offsets
+
+
 def _chances(
-    log_shares: Sequence[NDArray[np.float32]] | NDArray[np.float32], allowed: NDArray[np.bool_]
+    log_shares: Sequence[NDArray[np.float32]], allowed: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
-    """[items] chance of being drawn: a mixture of shares old and new, and of all alike."""
-    mixture = allowed / np.count_nonzero(allowed)
+    """[items] chance of being drawn: a mixture of softmaxes, and of all alike."""
+    mixture: NDArray[np.float64] = allowed / max(int(np.count_nonzero(allowed)), 1)
+    if not allowed.any():
+        return mixture
     for log_share in log_shares:
-        share = np.where(allowed, np.exp(log_share.astype(np.float64)), 0.0)
+        most = log_share[allowed].max()
+        share = np.exp(np.where(allowed, log_share.astype(np.float64) - most, -np.inf))
         mixture = mixture + share / share.sum()
     return np.asarray(mixture / mixture.sum())

@@ -79,6 +79,8 @@ class Recommender:
             scorer, self.catalogue, self.memory, adaptation, log, cached=memory.cached_users
         )
         self._explainer = Explainer(scorer, self.catalogue)
+        # who was erased before this is not in the log that is read now
+        self._erased = log.head()
         self.catch_up()
 
     @classmethod
@@ -130,9 +132,11 @@ class Recommender:
                 if row.kind == Kind.USER and row.user_id is not None:
                     self._views.described(row.user_id)
             self._views.changed(self.memory.add(same, self.catalogue))
-        if any(row.kind == Kind.ERASURE for row in rows):
+        erasures = [row.seq for row in rows if row.kind == Kind.ERASURE]
+        if erasures and erasures[-1] > self._erased:
             # it names nobody: whoever it was is gone from the log, where memories begin
-            self.memory.drop_users()
+            self._erased = erasures[-1]
+            self.memory.clear()
             self._views.clear()
 
     def recommend(self, query: Query) -> Recommendation:

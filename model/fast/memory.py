@@ -106,17 +106,21 @@ class FastMemory:
           read_event: The row of an event id, for taking a retracted one back.
           reading: Events in the slow model's numbers.
         """
-        self.trending = Trending(config.trending_prior)
-        self.popularity = Popularity()
-        self.crosses = Crosses(config)
-        self.lessons = Lessons()
-        self.as_of = 0
         self._config = config
         self._rules = rules
         self._read_actor = read_actor
         self._read_event = read_event
         self._reading = reading
         self._limits = Limits(per_day=config.per_day)
+        self.clear()
+
+    def clear(self) -> None:
+        """Forgets everything; the log is to be read from its beginning again."""
+        self.trending = Trending(self._config.trending_prior)
+        self.popularity = Popularity()
+        self.crosses = Crosses(self._config)
+        self.lessons = Lessons()
+        self.as_of = 0
         self._actors = Actors(self._limits)
         self._judges = Actors(_JUDGES)
         self._segments: dict[str, tuple[int, ...]] = {}
@@ -265,10 +269,6 @@ class FastMemory:
         """Bytes that what everyone shares takes."""
         parts = (self.trending, self.popularity, self.crosses, self.lessons)
         return sum(part.n_bytes for part in parts)
-
-    def drop_users(self) -> None:
-        """Lets go of everybody's memory; it is read from the log again when asked for."""
-        self._users.clear()
 
     def told(self, row: LogRow, items: Items) -> tuple[Sequence[int], Sequence[int]] | None:
         """What an event has told others: its sources and its moment's attributes.

@@ -11,7 +11,7 @@ from model.fast.decay import DecayClock
 HALF_LIVES_S: Final = (600.0, 3_600.0, 43_200.0, 259_200.0, 1_209_600.0, 5_184_000.0)
 """10 minutes, 1 hour, 12 hours, 3, 14 and 60 days: from news to films."""
 
-CROSS_HALF_LIVES: Final = (1, 4)
+CROSS_HALF_LIVES: Final = (1, 5)
 """Which of them fast crosses have."""
 
 _FIRST: Final = 1.0

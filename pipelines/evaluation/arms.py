@@ -90,6 +90,9 @@ PRODUCT: Final[Mapping[str, ProductArm]] = {
     "slow+fast-randomgate": ProductArm(
         "none", "placebo: as many fast crosses kept, drawn by lot", {"gate": "random"}
     ),
+    "slow+fast-shuffledlessons": ProductArm(
+        "none", "placebo: lessons apply to attributes drawn by lot", {"shuffled_lessons": True}
+    ),
     "slow+fast-nogate": ProductArm("none", "slow+fast with every cross kept", {"gate": "all"}),
     "slow+fast-anotheruser": ProductArm(
         "none", "placebo: every user gets another user's memory", kind="another user"

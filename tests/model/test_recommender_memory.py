@@ -1,11 +1,14 @@
 """The recommend path with a memory: what others may do to a list, explanation, recollection."""
 
+import sqlite3
+from contextlib import closing
+
 import numpy as np
 import pytest
 
 from model.fast.config import MemoryConfig
 from model.fast.mixing import PLACES, Mixing
-from model.interactions import ItemChange
+from model.interactions import ItemChange, Kind
 from model.request import Query
 from tests.recommending import NOW_MS, ask, event, recommender_on
 
@@ -139,6 +142,29 @@ def test_what_became_of_an_event_can_be_read(log):
     assert second.surprise_nats > 0
     assert not recommender.fate("c").counted
     assert recommender.fate("unheard of") is None
+
+
+def test_after_an_erasure_the_memory_is_that_of_a_log_without_the_user(log, tmp_path):
+    live = recommender_on(log)
+    log.append(
+        [
+            event("kept", user="u2", item="i5"),
+            *(event(f"x{n}", user="gone", item=f"i{n}", at=NOW_MS + n) for n in range(9)),
+        ],
+        NOW_MS,
+    )
+    before = ask(live, user="u2", n=40, explain="brief", exclude_seen=False)
+    with closing(sqlite3.connect(tmp_path / "events.db")) as database, database:
+        database.execute("DELETE FROM log WHERE user_id = 'gone'")
+        database.execute(
+            "INSERT INTO log (kind, timestamp_ms, received_ms) VALUES (?, ?, ?)",
+            (Kind.ERASURE, NOW_MS, NOW_MS),
+        )
+    after = ask(live, user="u2", n=40, explain="brief", exclude_seen=False)
+    assert after.scores != before.scores
+    rebuilt = ask(recommender_on(log), user="u2", n=40, explain="brief", exclude_seen=False)
+    assert (after.scores, after.parts) == (rebuilt.scores, rebuilt.parts)
+    assert live.as_of == log.head()
 
 
 def test_numbers_are_given_in_the_order_of_the_log_wherever_reading_is_cut(log):
