@@ -16,6 +16,8 @@ class NightConfig:
       replay_ratio: Old events replayed for each new one.
       epochs: Passes over the night's events.
       learning_rate_scale: Factor on the training steps of both halves.
+      pace_batches: Batches of old events on which the usual size of gradients is measured
+        before the first step; 0 to begin with steps as long as the learning rate allows.
       max_quality_loss: Largest relative fall of NDCG@10 that may pass.
       max_forgetting: Largest relative fall of NDCG@10 on old events that may pass.
       max_logloss_rise: Largest relative rise of the outcome loss that may pass.
@@ -26,9 +28,10 @@ class NightConfig:
 
     min_events: int = 50
     held_out_share: float = 0.2
-    replay_ratio: float = 1.0
-    epochs: int = 2
+    replay_ratio: float = 4.0
+    epochs: int = 1
     learning_rate_scale: float = 1.0
+    pace_batches: int = 32
     max_quality_loss: float = 0.02
     max_forgetting: float = 0.05
     max_logloss_rise: float = 0.02
@@ -44,7 +47,8 @@ class NightConfig:
                 "keep_versions": (lambda value: value >= 2, "be at least 2"),
                 "held_out_share": (lambda value: 0.0 < value < 1.0, "lie in (0, 1)"),
                 "learning_rate_scale": (lambda value: value > 0, "be above 0"),
-                "replay_ratio max_quality_loss max_forgetting max_logloss_rise min_coverage": (
+                "pace_batches replay_ratio max_quality_loss max_forgetting max_logloss_rise "
+                "min_coverage": (
                     lambda value: value >= 0,
                     "be at least 0",
                 ),

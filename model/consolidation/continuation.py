@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from model.consolidation.config import NightConfig
 from model.consolidation.replay import draw
-from model.slow.bootstrap import pruned
+from model.slow.bootstrap import newest, pruned
 from model.slow.bundle import Bundle, Calibration, make_bundle
 from model.slow.calibration import fit_calibration
 from model.slow.columns import EventColumns, Metadata
@@ -152,7 +152,13 @@ def teach(
         night.examples,
         np.concatenate([night.head, replayed]),
         slow,
-        Plan(seed, config.epochs, None, config.learning_rate_scale, on_progress),
+        Plan(
+            seed,
+            config.epochs,
+            learning_rate_scale=config.learning_rate_scale,
+            paced_by=_paced_by(night, slow, config),
+            on_progress=on_progress,
+        ),
     )
     parameters, crosses = pruned(fitted.parameters)
     not_finite = tuple(name for name, array in parameters.items() if not np.isfinite(array).all())
@@ -168,6 +174,11 @@ def teach(
         losses=[loss if np.isfinite(loss) else None for loss in fitted.losses],
         not_finite=not_finite,
     )
+
+
+def _paced_by(night: Night, slow: SlowConfig, config: NightConfig) -> Positions:
+    """The newest old events, as many as so many batches hold."""
+    return newest(night.old, config.pace_batches * slow.batch_size)
 
 
 def _prepared(night: Night, config: SlowConfig) -> Bundle:

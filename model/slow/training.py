@@ -43,6 +43,8 @@ class Plan:
       validation: Positions to watch; when given, training stops `patience` epochs
         after their loss was lowest, and the arrays of that moment are kept.
       learning_rate_scale: Factor on both learning rates.
+      paced_by: Positions of events that the starting arrays have learned, to measure the
+        usual size of gradients on; None where nothing has been learned yet.
       on_progress: Called after every step.
     """
 
@@ -50,6 +52,7 @@ class Plan:
     epochs: int
     validation: NDArray[np.intp] | None = None
     learning_rate_scale: float = 1.0
+    paced_by: NDArray[np.intp] | None = None
     on_progress: OnProgress | None = None
 
 
@@ -92,6 +95,9 @@ def fit(
     batches = Batches(examples, train, parameters, config)
     model = WideDeep(parameters, config)
     model.optimise(plan.learning_rate_scale)
+    if plan.paced_by is not None and len(plan.paced_by):
+        measured = Batches(examples, plan.paced_by, parameters, config)
+        model.pace(_ahead(measured.epoch(np.random.default_rng(plan.seed))))
     n_steps = batches.n_steps * plan.epochs
     step = _step_function(model)
     best, best_epoch = dict(parameters), 0

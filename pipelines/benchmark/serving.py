@@ -42,6 +42,8 @@ class Effort:
       round_s: How long a round is.
       connections: Requests under way at a time.
       tensorflow: Whether the same model behind plain TensorFlow is measured too.
+      soak_events: Length of the long stream that memory is watched over.
+      soak_users: Users in it.
     """
 
     starts: int = 3
@@ -49,6 +51,8 @@ class Effort:
     round_s: float = 3.0
     connections: int = 8
     tensorflow: bool = True
+    soak_events: int = 10_000_000
+    soak_users: int = 1_000_000
 
 
 def bench_serving(

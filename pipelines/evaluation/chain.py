@@ -30,8 +30,8 @@ from pipelines.evaluation.sealed_log import SealedLog
 from pipelines.evaluation.stream import Stream
 
 Nights: TypeAlias = Literal["none", "finetune", "retrain", "consolidate"]
-"""What happens at night: nothing, training on the new events and as many old ones drawn by
-lot, training from scratch on all events, or the product's own night with its gates."""
+"""What happens at night: nothing, training on the new events and on old ones drawn by lot,
+training from scratch on all events, or the product's own night with its gates."""
 
 _NOTE: Final = "chain.json"
 _KEEP_ALL: Final = 1_000_000
@@ -200,7 +200,7 @@ class _Job:
         }
 
     def _finetune(self) -> dict[str, Any]:
-        """Learns all new events and as many old ones, and publishes whatever comes out."""
+        """Learns all new events and old ones drawn by lot, and publishes whatever comes out."""
         from model.consolidation.continuation import Cut, open_night, teach
         from pipelines.learning import provenance, read_log
 
@@ -213,7 +213,11 @@ class _Job:
             return {"version": version, "verdict": "nothing_new"}
         served = load_bundle(registry.open(version))
         night = open_night(served, read.columns, read.metadata, Cut(learned, read.through_seq + 1))
-        plain = NightConfig(epochs=config.night.epochs, replay_ratio=1.0)
+        plain = NightConfig(
+            epochs=config.night.epochs,
+            replay_ratio=config.night.replay_ratio,
+            pace_batches=config.night.pace_batches,
+        )
         slow = as_tuned(config.slow, tuned)
         candidate = teach(night, slow, plain, seed=self.plan.seed)
         if candidate.not_finite:
