@@ -81,20 +81,26 @@ def free_port(wanted: int = 0) -> int:
 
 
 @contextmanager
-def running_service(home: Path, *, port: int, log_path: Path) -> Iterator[RunningService]:
+def running_service(
+    home: Path, *, port: int, log_path: Path, max_wait_ms: int | None = None
+) -> Iterator[RunningService]:
     """Starts the service on a workspace, open to this machine, and stops it at the end.
 
     Args:
       home: The workspace.
       port: A free port.
       log_path: The file for its output, written anew.
+      max_wait_ms: How long a request may wait for its turn; None for the default.
 
     Raises:
       ChildProcessError: If it ends instead of becoming ready, or never does.
     """
     command = [sys.executable, "-m", "service"]
     options = ["--home", str(home), "--host", HOST, "--port", str(port)]
-    with process(command + options, {"SLOWWAVE_AUTH": "off"}, log_path) as started:
+    environment = {"SLOWWAVE_AUTH": "off"}
+    if max_wait_ms is not None:
+        environment["SLOWWAVE_MAX_WAIT_MS"] = str(max_wait_ms)
+    with process(command + options, environment, log_path) as started:
         ready_s = wait_until_ready(started, port, log_path)
         yield RunningService(port, log_path, started, ready_s)
 

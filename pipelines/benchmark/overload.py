@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from model.workspace import Workspace
 from pipelines.benchmark.load import Load
-from pipelines.benchmark.serving import Effort, known_users, run_load, write_bodies
+from pipelines.benchmark.serving import Effort, known_users, once_each, run_load, write_bodies
 from pipelines.console import Console
 from pipelines.running_service import free_port, running_service
 
@@ -40,7 +40,7 @@ def bench_overload(
         console.progress("Overload", 5) as bar,
     ):
         load = Load(service.port, "/recommend", str(bodies), effort.connections, effort.round_s)
-        run_load(load)
+        run_load(replace(once_each(load), overload=True))
         bar.advance(1, "warm")
         peak = run_load(load).per_s
         bar.advance(1, f"peak {peak:,.0f}/s")

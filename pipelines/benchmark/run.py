@@ -43,7 +43,7 @@ def bench(
     Args:
       workspace: What to measure on.
       what: Any of `serve`, `events`, `overload`, `memory`, `soak`, `train` and `consolidate`;
-        empty for the first two.
+        the first two when empty.
       console: Where to report.
       effort: How much to measure.
 
@@ -81,9 +81,9 @@ def _night(copy: Workspace, scratch: Path, effort: Effort, console: Console) -> 
 _BENCHES: Final[Mapping[str, Callable[[Workspace, Path, Effort, Console], dict[str, Any]]]] = {
     "serve": bench_serving,
     "events": bench_events,
+    "overload": bench_overload,
     "memory": bench_memory,
     "soak": bench_soak,
-    "overload": bench_overload,
     "train": _train,
     "consolidate": _night,
 }
@@ -196,6 +196,25 @@ def _event_rows(found: Mapping[str, Any]) -> list[_Row]:
     ]
 
 
+def _overload_rows(found: Mapping[str, Any]) -> list[_Row]:
+    during = found["during"]
+    share = during["shed"] / max(during["shed"] + during["requests"], 1)
+    rows = [
+        (
+            f"{found['times']} times the peak: answered",
+            f"{during['per_s']:,.0f}/s",
+            f"{found['peak_per_s']:,.0f}/s, the peak",
+            f"{during['per_s'] / found['peak_per_s']:.2f}",
+        ),
+        ("  turned away with 429 or 503", f"{share:.0%}", "", ""),
+    ]
+    for name in ("before", "during", "after"):
+        latencies = " ".join(f"{v:.1f}" for v in found[name]["latencies_ms"].values())
+        words = "of what was answered" if name == "during" else "at half of the peak"
+        rows.append((f"  {name}, {words}, p50 p95 p99", f"{latencies} ms", "", ""))
+    return rows
+
+
 def _memory_rows(found: Mapping[str, Any]) -> list[_Row]:
     us, added = found["request_us"], found["added_us"]
     rows = [(f"an event to a worker, {found['batch']} at a time", _us(found["event_us"]), "", "")]
@@ -226,25 +245,6 @@ def _soak_table(found: Mapping[str, Any]) -> list[_Row]:
     ]
 
 
-def _overload_rows(found: Mapping[str, Any]) -> list[_Row]:
-    during = found["during"]
-    share = during["shed"] / max(during["shed"] + during["requests"], 1)
-    rows = [
-        (
-            f"{found['times']} times the peak: answered",
-            f"{during['per_s']:,.0f}/s",
-            f"{found['peak_per_s']:,.0f}/s, the peak",
-            f"{during['per_s'] / found['peak_per_s']:.2f}",
-        ),
-        ("  turned away with 429 or 503", f"{share:.0%}", "", ""),
-    ]
-    for name in ("before", "during", "after"):
-        latencies = " ".join(f"{v:.1f}" for v in found[name]["latencies_ms"].values())
-        words = "of what was answered" if name == "during" else "at half of the peak"
-        rows.append((f"  {name}, {words}, p50 p95 p99", f"{latencies} ms", "", ""))
-    return rows
-
-
 def _train_rows(found: Mapping[str, Any]) -> list[_Row]:
     return [
         ("training from scratch", f"{found['seconds']:.0f} s", "", ""),
@@ -269,9 +269,9 @@ def _night_rows(found: Mapping[str, Any]) -> list[_Row]:
 _ROWS: Final[Mapping[str, Callable[[Mapping[str, Any]], list[_Row]]]] = {
     "serve": _serve_rows,
     "events": _event_rows,
+    "overload": _overload_rows,
     "memory": _memory_rows,
     "soak": _soak_table,
-    "overload": _overload_rows,
     "train": _train_rows,
     "consolidate": _night_rows,
 }

@@ -6,7 +6,7 @@ import pytest
 pytestmark = pytest.mark.tf
 
 from model.slow.bundle import load_bundle  # noqa: E402
-from model.slow.features import QueryBatch  # noqa: E402
+from model.slow.features import PADDING, QueryBatch  # noqa: E402
 from model.slow.scorer import SlowScorer  # noqa: E402
 from model.storage.registry import Registry  # noqa: E402
 from model.workspace import Workspace  # noqa: E402
@@ -23,6 +23,9 @@ def test_plain_tensorflow_gives_the_unseen_items_that_the_slow_model_ranks_best(
         features = known.features[user]
         scores, numbers, chances = answer(features)
         arrays = {name: features[name].numpy() for name in QueryBatch._fields}
+        for name in ("liked", "disliked"):  # which come without the columns that nobody fills
+            room = scorer.space.history - arrays[name].shape[1]
+            arrays[name] = np.pad(arrays[name], ((0, 0), (0, room)), constant_values=PADDING)
         slow = scorer.score(QueryBatch(**arrays))
         total = (slow.wide + slow.deep + scorer.bias)[0]
         total[features["seen"].numpy()] = -np.inf

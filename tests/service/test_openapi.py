@@ -40,9 +40,9 @@ ERRORS = {
 
 
 @pytest.fixture(scope="module")
-def schema(trained_home):
+def schema(tmp_path_factory):
     """What a service that asks for keys says of itself."""
-    with serving(trained_home, auth="on") as client:
+    with serving(tmp_path_factory.mktemp("keys") / "home", auth="on") as client:
         return client.get("/openapi.json").json()
 
 
