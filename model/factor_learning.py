@@ -26,6 +26,9 @@ _SURE: Final = 200
 _DRAWN: Final = 100
 _LEAST_QUESTIONS: Final = 100
 _MOST_QUESTIONS: Final = 2_000
+# Log positions before the first question whose events are in the memory that is asked: what
+# lies further back has faded, and reading it all would make each night longer than the last.
+_MOST_REMEMBERED: Final = 300_000
 _CHUNK: Final = 20_000
 
 
@@ -60,14 +63,21 @@ class Learned:
 
 
 class LogUpTo:
-    """A log that ends at a position.
+    """A log that ends at a position, and whose old events stay out of what everyone shares.
 
     Attributes:
       end: The last position that can be seen.
     """
 
-    def __init__(self, log: LogReader) -> None:
+    def __init__(self, log: LogReader, *, events_after: int = 0) -> None:
+        """The log of another one.
+
+        Args:
+          log: The other one.
+          events_after: Only events behind this position are in the tail; metadata always are.
+        """
         self._log = log
+        self._events_after = events_after
         self.end = 0
 
     def head(self) -> int:
@@ -79,7 +89,12 @@ class LogUpTo:
     ) -> list[LogRow]:
         """See `LogReader.tail`."""
         through = self.end if through_seq is None else min(self.end, through_seq)
-        return self._log.tail(after_seq, through_seq=through, limit=limit)
+        while rows := self._log.tail(after_seq, through_seq=through, limit=limit):
+            after_seq = rows[-1].seq
+            old = self._events_after
+            if shown := [row for row in rows if row.seq > old or row.kind != Kind.EVENT]:
+                return shown
+        return []
 
     def actor_rows(self, actor: str, through_seq: int) -> list[LogRow]:
         """See `LogReader.actor_rows`."""
@@ -125,8 +140,9 @@ def learn_factors(
     if len(questions) > _MOST_QUESTIONS:
         chosen = np.sort(rng.choice(len(questions), _MOST_QUESTIONS, replace=False))
         questions = [questions[at] for at in chosen.tolist()]
-    shown = LogUpTo(log)
-    shown.end = questions[0].end
+    first = questions[0].end
+    shown = LogUpTo(log, events_after=max(first - _MOST_REMEMBERED, 0))
+    shown.end = first
     recommender = Recommender(scorer, "", shown, rules, config)
     fields = recommender.context_fields
     start = lesson.start.as_factors(fields)

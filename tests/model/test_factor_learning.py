@@ -92,3 +92,21 @@ def test_nothing_of_a_moment_is_known_when_it_is_asked_about(log):
     last = EVENTS[-1].user_id or ""
     assert all(row.seq <= sealed.end for row in sealed.actor_rows(last, log.head()))
     assert sealed.user("u1") == log.user("u1")
+
+
+def test_old_events_stay_out_of_the_memory_that_is_asked_and_metadata_do_not(log, tmp_path):
+    last = log.head()
+    cut = last - 40
+    shown = LogUpTo(log, events_after=cut)
+    shown.end = last
+    recommender = Recommender(SCORER, "", shown, RULES, CONFIG)
+    short = open_log(tmp_path / "short.db")
+    short.append([*metadata(), *EVENTS[-40:]], received_ms=NOW_MS)
+    other = Recommender(SCORER, "", short, RULES, CONFIG)
+    counts, expected = (r.memory.trending.counts(NOW_MS) for r in (recommender, other))
+    np.testing.assert_array_equal(counts, expected)
+    assert counts.any()
+    assert recommender.as_of == last
+    # a user's own events are found by index, however old
+    assert len(shown.actor_rows("u1", last)) == len(log.actor_rows("u1", last)) > 0
+    short.close()
