@@ -154,7 +154,8 @@ def check_parity(bundle: Bundle, examples: Examples, which: NDArray[np.intp]) ->
       which: Positions whose queries to compare.
 
     Returns:
-      The largest difference in score or outcome log-odds.
+      The largest difference in score or outcome log-odds, as a share of those beyond 1: single
+      precision has no more than seven digits, however large a score.
 
     Raises:
       ParityError: If it exceeds 1e-5, or a score is not finite.
@@ -172,8 +173,7 @@ def check_parity(bundle: Bundle, examples: Examples, which: NDArray[np.intp]) ->
     scores, hidden, vectors = model.logits(batch)
     trained_odds = model.deep.outcome_logits(hidden, vectors, items)
     difference = max(
-        float(np.abs(served - scores.numpy())[:, 1:].max(initial=0.0)),
-        float(np.abs(odds - trained_odds.numpy()).max(initial=0.0)),
+        _apart(served[:, 1:], scores.numpy()[:, 1:]), _apart(odds, trained_odds.numpy())
     )
     if not difference <= PARITY_TOLERANCE:
         raise ParityError(
@@ -181,3 +181,8 @@ def check_parity(bundle: Bundle, examples: Examples, which: NDArray[np.intp]) ->
             f"{len(which)} requests, got a difference of {difference:g}"
         )
     return difference
+
+
+def _apart(served: NDArray[np.floating[Any]], trained: NDArray[np.floating[Any]]) -> float:
+    size = np.maximum(np.abs(trained), 1.0)
+    return float((np.abs(served - trained) / size).max(initial=0.0))

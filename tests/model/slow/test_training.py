@@ -300,3 +300,14 @@ def test_without_batches_to_pace_by_nothing_changes(model):
     kernels = [f.parameters["hidden_kernel"] for f in fitted]
     np.testing.assert_array_equal(kernels[0], kernels[1])
     assert not np.array_equal(kernels[0], kernels[2])
+
+
+def test_parity_is_a_share_of_large_scores_and_not_of_small_ones(model):
+    large = dict(model.bundle.parameters)
+    large["item_bias"] = large["item_bias"] + np.float32(1e4)
+    bundle = Bundle(model.bundle.space, large, model.bundle.calibration)
+    # of ten thousand, single precision tells no more than a thousandth apart
+    assert check_parity(bundle, model.examples, np.arange(50)) <= 1e-5
+    stale = {**large, "item_vectors": large["item_vectors"] + np.float32(0.3)}
+    with pytest.raises(ParityError):
+        check_parity(Bundle(model.bundle.space, stale, None), model.examples, np.arange(50))
