@@ -90,7 +90,7 @@ def consolidate_log(
 ) -> dict[str, Any]:
     """One night on an open log and a locked registry: `consolidate` without its report file."""
     served = _served(registry)
-    read = read_log(log, run.config, until_ms)
+    read = read_log(log, run.config, until_ms, newest=run.config.night.read_rows)
     fresh = int((read.columns.labelled & (read.columns.seq > served.judged_seq)).sum())
     least = max(run.config.night.min_events, 2)
     report: dict[str, Any] = {
@@ -160,6 +160,7 @@ def _attempt(registry: Registry, served: _Served, read: LogRead, run: NightRun) 
             "judged_through_seq": read.through_seq,
             "data": describe(known),
             "night": {**config_as_json(config.night), **candidate.counts},
+            "selection": dict(candidate.selection.counts),
             "training": {"epochs": config.night.epochs, "losses": candidate.losses},
             "metrics": metrics,
             "verdicts": [verdict.as_json() for verdict in verdicts],
@@ -169,7 +170,7 @@ def _attempt(registry: Registry, served: _Served, read: LogRead, run: NightRun) 
         outcome["pruned"] = registry.prune(config.night.keep_versions)
     return {
         **_outcome("", served.version),
-        **{key: manifest[key] for key in ("metrics", "verdicts")},
+        **{key: manifest[key] for key in ("metrics", "verdicts", "selection")},
         "counts": candidate.counts,
         **outcome,
     }
@@ -227,6 +228,7 @@ def _outcome(verdict: str, version: str, reasons: Sequence[str] = ()) -> dict[st
         "refused": None,
         "pruned": [],
         "counts": {},
+        "selection": {},
         "metrics": {},
         "verdicts": [],
     }

@@ -1,8 +1,11 @@
 """Settings of the nightly consolidation."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from model.errors import require
+
+SELECTIONS: Final = ("surprise", "lot")
 
 
 @dataclass(frozen=True)
@@ -13,6 +16,13 @@ class NightConfig:
       min_events: Fewest new events with an outcome that are worth a night.
       held_out_share: Last part of the new events, by log order, that the candidate
         does not see and is judged on; the next night learns it.
+      read_rows: Log rows read, the newest; what is older is in no history and not replayed.
+      max_events: Most new events that one night learns.
+      select_share: Share of the new events to learn, by what surprised and what was
+        repeated; 1 learns all.
+      selection: How they are chosen: `surprise`, or `lot` (a control).
+      user_shares: Most events of one user, as a multiple of the mean user's.
+      item_shares: Most events of one item, as a multiple of the mean item's.
       replay_ratio: Old events replayed for each new one.
       epochs: Passes over the night's events.
       learning_rate_scale: Factor on the training steps of both halves.
@@ -26,6 +36,12 @@ class NightConfig:
 
     min_events: int = 50
     held_out_share: float = 0.2
+    read_rows: int = 3_000_000
+    max_events: int = 500_000
+    select_share: float = 1.0
+    selection: str = "surprise"
+    user_shares: float = 10.0
+    item_shares: float = 50.0
     replay_ratio: float = 1.0
     epochs: int = 1
     learning_rate_scale: float = 1.0
@@ -35,13 +51,24 @@ class NightConfig:
     min_coverage: float = 0.5
     keep_versions: int = 10
 
+    @classmethod
+    def plain(cls, epochs: int) -> "NightConfig":
+        """The plainest night: all new events within the caps and as many old ones, no more."""
+        return cls(epochs=epochs, replay_ratio=1.0, select_share=1.0, selection="lot")
+
     def __post_init__(self) -> None:
         require(
             self,
             "night",
             {
-                "min_events epochs": (lambda value: value >= 1, "be at least 1"),
+                "selection": (SELECTIONS.__contains__, f"be one of {', '.join(SELECTIONS)}"),
+                "min_events epochs max_events read_rows": (
+                    lambda value: value >= 1,
+                    "be at least 1",
+                ),
                 "keep_versions": (lambda value: value >= 2, "be at least 2"),
+                "select_share": (lambda value: 0.0 < value <= 1.0, "lie in (0, 1]"),
+                "user_shares item_shares": (lambda value: value >= 1, "be at least 1"),
                 "held_out_share": (lambda value: 0.0 < value < 1.0, "lie in (0, 1)"),
                 "learning_rate_scale": (lambda value: value > 0, "be above 0"),
                 "replay_ratio max_quality_loss max_forgetting max_logloss_rise min_coverage": (

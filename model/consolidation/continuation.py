@@ -1,7 +1,7 @@
 """Teaches the served model what the log holds since: the candidate of a night.
 
-The new events are cut in log order. The head is learned; the tail is held out, to judge
-the candidate on, and the next night learns it. Old events are replayed beside the head.
+The new events are cut in log order. Of the head is learned what is selected; the tail is
+held out, to judge the candidate on, and the next night learns it. Old events are replayed beside the head.
 Frozen events are neither learned nor replayed; the old ones show what was forgotten.
 """
 
@@ -13,6 +13,14 @@ from numpy.typing import NDArray
 
 from model.consolidation.config import NightConfig
 from model.consolidation.replay import draw
+from model.consolidation.selection import (
+    Candidates,
+    Selection,
+    budget,
+    select,
+    surprises,
+    within_caps,
+)
 from model.slow.bootstrap import pruned
 from model.slow.bundle import Bundle, Calibration, make_bundle
 from model.slow.calibration import fit_calibration
@@ -115,12 +123,14 @@ class Candidate:
     Attributes:
       bundle: The candidate.
       counts: What was learned, and how much of it was new.
+      selection: Which of the new events were learned.
       losses: [epochs] mean training loss in nats; None where it was not finite.
       not_finite: Names of arrays that hold a number that is not finite.
     """
 
     bundle: Bundle
     counts: dict[str, int]
+    selection: Selection
     losses: list[float | None]
     not_finite: tuple[str, ...]
 
@@ -143,14 +153,15 @@ def teach(
       on_progress: Called after every step.
     """
     rng = np.random.default_rng(seed)
-    n_replayed = round(config.replay_ratio * len(night.head))
+    selection = selected(night, config, rng)
+    n_replayed = round(config.replay_ratio * len(selection.taken))
     drawn = draw(night.actors[night.old], night.examples.item[night.old], n_replayed, rng)
     replayed = night.old[drawn]
-    start = _prepared(night, slow)
+    start = _prepared(night, selection.within, slow)
     fitted = fit(
         dict(start.parameters),
         night.examples,
-        np.concatenate([night.head, replayed]),
+        np.concatenate([selection.taken, replayed]),
         slow,
         Plan(seed, config.epochs, None, config.learning_rate_scale, on_progress),
     )
@@ -159,21 +170,40 @@ def teach(
     return Candidate(
         bundle=make_bundle(night.served.space, parameters, _calibration(night)),
         counts={
-            "learned": len(night.head),
+            "new": len(night.head),
+            "learned": len(selection.taken),
             "replayed": len(replayed),
             "held_out": len(night.held_out),
             **night.grown,
             **crosses,
         },
+        selection=selection,
         losses=[loss if np.isfinite(loss) else None for loss in fitted.losses],
         not_finite=not_finite,
     )
 
 
-def _prepared(night: Night, config: SlowConfig) -> Bundle:
+def selected(night: Night, config: NightConfig, rng: np.random.Generator) -> Selection:
+    """What of the head is learned."""
+    examples, head = night.examples, night.head
+    kept, over = within_caps(night.actors[head], examples.item[head], config)
+    within = head[kept]
+    n = min(budget(len(head), config), len(within))
+    surprise = np.zeros(len(within))
+    if n < len(within) and config.selection == "surprise":
+        surprise = surprises(night.served, examples, within, rng)
+    events = Candidates(
+        night.actors[within], examples.item[within], examples.success[within], surprise
+    )
+    taken, why = select(events, n, config, rng)
+    counts = {"taken": n, **why, **over, "left_over": len(within) - n}
+    return Selection(within, within[taken], counts)
+
+
+def _prepared(night: Night, new: Positions, config: SlowConfig) -> Bundle:
     """The served model with what needs no training: attributes, crosses, popularity."""
     examples = night.examples
-    learned = np.concatenate([night.old, night.head])
+    learned = np.concatenate([night.old, new])
     bundle = described(night.served, night.metadata)
     bundle = with_crosses(bundle, admitted(examples, learned, config))
     before, now = success_counts(examples, night.old), success_counts(examples, learned)
@@ -192,7 +222,7 @@ def _calibration(night: Night) -> Calibration | None:
     one night are not those of the next, so the map moves a part of the way only.
     """
     old = night.served.calibration
-    seen = evaluate(night.served, night.examples, night.head)
+    seen = evaluate(night.served, night.examples, night.head, most_ranked=0)
     new = fit_calibration(seen.logits, seen.labels)
     if old is None or new is None:
         return new or old

@@ -25,14 +25,15 @@ def frozen(seq: NDArray[np.int64]) -> NDArray[np.bool_]:
 
     They are three in a hundred, and about 4,000 at most: the share falls as the log grows.
     What is frozen of a log is among what was frozen when the log was shorter, so that an
-    event may come to be taught, and a taught one is never frozen.
+    event may come to be taught, and a taught one is never frozen. The last position alone
+    tells how long the log is, so that a night that reads its end only agrees.
 
     Args:
-      seq: [events] log positions, of all events that are there.
+      seq: [events] log positions, the newest among them.
     """
     z = seq.astype(np.uint64) + _ODD
     z = (z ^ (z >> np.uint64(30))) * _FIRST
     z = (z ^ (z >> np.uint64(27))) * _SECOND
     drawn = (z ^ (z >> np.uint64(31))) >> np.uint64(11)
-    share = min(LARGEST_SHARE, MOST_EVENTS / max(len(seq), 1))
+    share = min(LARGEST_SHARE, MOST_EVENTS / int(seq.max(initial=1)))
     return np.asarray(drawn < np.uint64(share * 2.0**53))

@@ -120,7 +120,7 @@ def fit(
 
 
 def _step_function(model: WideDeep) -> Callable[[dict[str, Any]], Any]:
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True, autograph=False)
     def step(batch: dict[str, Any]) -> Any:
         return model.train_step(batch)["loss"]
 

@@ -205,12 +205,12 @@ class _Job:
         registry, config = self.registry, self.plan.config
         version = str(registry.current())
         learned = int(registry.manifest(version)["trained_through_seq"])
-        read = read_log(self.log, config, None)
+        read = read_log(self.log, config, None, newest=config.night.read_rows)
         if not (read.columns.labelled & (read.columns.seq > learned)).any():
             return {"version": version, "verdict": "nothing_new"}
         served = load_bundle(registry.open(version))
         night = open_night(served, read.columns, read.metadata, Cut(learned, read.through_seq + 1))
-        plain = NightConfig(epochs=config.night.epochs, replay_ratio=1.0)
+        plain = NightConfig.plain(config.night.epochs)
         candidate = teach(night, config.slow, plain, seed=self.plan.seed)
         if candidate.not_finite:
             return {"version": version, "verdict": "refused", "reasons": ["not finite"]}
