@@ -26,6 +26,13 @@ class NightConfig:
       replay_ratio: Old events replayed for each new one.
       epochs: Passes over the night's events.
       learning_rate_scale: Factor on the training steps of both halves.
+      drift_target: Drift from the served model in nats that training aims at, on requests
+        that are never taught; 0 lets it drift.
+      drift_weight: Weight of the drift in the loss to begin with; it adapts.
+      softness: Share of the soft targets in the targets of new events: what the served
+        model expected before it saw them; 0 for none.
+      temperature: Divides the log-odds of the soft targets.
+      smoothing: Share of the base rates in the soft targets.
       max_quality_loss: Largest relative fall of NDCG@10 that may pass.
       max_forgetting: Largest relative fall of NDCG@10 on old events that may pass.
       max_logloss_rise: Largest relative rise of the outcome loss that may pass.
@@ -45,6 +52,11 @@ class NightConfig:
     replay_ratio: float = 1.0
     epochs: int = 1
     learning_rate_scale: float = 1.0
+    drift_target: float = 0.0
+    drift_weight: float = 0.3
+    softness: float = 0.0
+    temperature: float = 2.0
+    smoothing: float = 0.1
     max_quality_loss: float = 0.02
     max_forgetting: float = 0.05
     max_logloss_rise: float = 0.02
@@ -54,7 +66,7 @@ class NightConfig:
     @classmethod
     def plain(cls, epochs: int) -> "NightConfig":
         """The plainest night: all new events within the caps and as many old ones, no more."""
-        return cls(epochs=epochs, replay_ratio=1.0, select_share=1.0, selection="lot")
+        return cls(epochs=epochs, replay_ratio=1.0, select_share=1.0, selection="lot", drift_target=0.0, softness=0.0)
 
     def __post_init__(self) -> None:
         require(
@@ -71,7 +83,9 @@ class NightConfig:
                 "user_shares item_shares": (lambda value: value >= 1, "be at least 1"),
                 "held_out_share": (lambda value: 0.0 < value < 1.0, "lie in (0, 1)"),
                 "learning_rate_scale": (lambda value: value > 0, "be above 0"),
-                "replay_ratio max_quality_loss max_forgetting max_logloss_rise min_coverage": (
+                "softness smoothing": (lambda value: 0.0 <= value < 1.0, "lie in [0, 1)"),
+                "temperature drift_weight": (lambda value: value > 0, "be above 0"),
+                "drift_target replay_ratio max_quality_loss max_forgetting max_logloss_rise min_coverage": (
                     lambda value: value >= 0,
                     "be at least 0",
                 ),

@@ -1,8 +1,9 @@
 """Teaches the served model what the log holds since: the candidate of a night.
 
 The new events are cut in log order. Of the head is learned what is selected; the tail is
-held out, to judge the candidate on, and the next night learns it. Old events are replayed beside the head.
-Frozen events are neither learned nor replayed; the old ones show what was forgotten.
+held out, to judge the candidate on, and the next night learns it. Old events are replayed
+beside the head. Frozen events are neither learned nor replayed; the old ones show what was
+forgotten.
 """
 
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ from model.slow.evaluation import evaluate
 from model.slow.examples import Examples
 from model.slow.extension import described, grown, grown_space, growth, with_crosses
 from model.slow.parameters import Parameters, log_share, share
+from model.slow.reference import Guidance, Probes, Teacher
+from model.slow.scorer import SlowScorer
 from model.slow.space import admitted, success_counts
 from model.slow.training import OnProgress, Plan, fit
 
@@ -81,6 +84,7 @@ class Night:
       frozen: Old events that it was not taught.
       head: What is to be learned.
       held_out: What the candidate is judged on.
+      n_known: Items below this number were known to the served model.
       grown: How many users, items and attribute values are new.
     """
 
@@ -92,6 +96,7 @@ class Night:
     frozen: Positions
     head: Positions
     held_out: Positions
+    n_known: int
     grown: dict[str, int]
 
 
@@ -112,6 +117,7 @@ def open_night(served: Bundle, columns: EventColumns, metadata: Metadata, at: Cu
         frozen=np.flatnonzero(old & frozen),
         head=np.flatnonzero(new & ~frozen & (seq < at.held_out_seq)),
         held_out=np.flatnonzero(new & (seq >= at.held_out_seq)),
+        n_known=served.space.items.size,
         grown=growth(served.space, space),
     )
 
@@ -125,6 +131,8 @@ class Candidate:
       counts: What was learned, and how much of it was new.
       selection: Which of the new events were learned.
       losses: [epochs] mean training loss in nats; None where it was not finite.
+      drifts: [steps] drift from the served model in nats, and its weight; empty where
+        training was free to drift.
       not_finite: Names of arrays that hold a number that is not finite.
     """
 
@@ -132,6 +140,7 @@ class Candidate:
     counts: dict[str, int]
     selection: Selection
     losses: list[float | None]
+    drifts: list[tuple[float, float]]
     not_finite: tuple[str, ...]
 
 
@@ -163,7 +172,13 @@ def teach(
         night.examples,
         np.concatenate([selection.taken, replayed]),
         slow,
-        Plan(seed, config.epochs, None, config.learning_rate_scale, on_progress),
+        Plan(
+            seed,
+            config.epochs,
+            learning_rate_scale=config.learning_rate_scale,
+            guidance=_guidance(night, config),
+            on_progress=on_progress,
+        ),
     )
     parameters, crosses = pruned(fitted.parameters)
     not_finite = tuple(name for name, array in parameters.items() if not np.isfinite(array).all())
@@ -179,8 +194,26 @@ def teach(
         },
         selection=selection,
         losses=[loss if np.isfinite(loss) else None for loss in fitted.losses],
+        drifts=fitted.drifts,
         not_finite=not_finite,
     )
+
+
+def _guidance(night: Night, config: NightConfig) -> Guidance:
+    """What the fit takes from the served model, which stays as it is all night."""
+    probes = teacher = None
+    scorer = SlowScorer(night.served)
+    if config.drift_target > 0 and len(night.frozen):
+        probes = Probes(
+            scorer, night.frozen, night.n_known, config.drift_target, config.drift_weight
+        )
+    if config.softness > 0:
+        # the served model has seen the outcomes of old events: of those it is no teacher
+        softness = np.zeros(len(night.examples), np.float32)
+        softness[night.head] = config.softness
+        rate = float(night.examples.label[night.old].mean()) if len(night.old) else 0.5
+        teacher = Teacher(scorer, softness, config.temperature, config.smoothing, rate)
+    return Guidance(probes, teacher)
 
 
 def selected(night: Night, config: NightConfig, rng: np.random.Generator) -> Selection:
