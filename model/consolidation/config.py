@@ -36,6 +36,15 @@ class NightConfig:
       max_quality_loss: Largest relative fall of NDCG@10 that may pass.
       max_forgetting: Largest relative fall of NDCG@10 on old events that may pass.
       max_logloss_rise: Largest relative rise of the outcome loss that may pass.
+      max_slice_rise: The same on held-out events of users with little history and of rare
+        items.
+      twins: Times that the night is learned again with another seed, to know what chance
+        alone makes of the drift; 0 leaves the drift without a bound.
+      max_drift: Largest drift from the served model that may pass, as a multiple of the
+        drift between twins.
+      max_dormant_rise: Largest rise of the share of dormant hidden units that may pass.
+      max_growth: Largest arithmetic of a request that may pass, as a multiple of the served
+        model's.
       min_coverage: Fewest different items in the lists that may pass, as a share of
         what the served model's lists hold.
       keep_versions: Published versions kept on disk.
@@ -60,6 +69,11 @@ class NightConfig:
     max_quality_loss: float = 0.02
     max_forgetting: float = 0.05
     max_logloss_rise: float = 0.02
+    max_slice_rise: float = 0.05
+    twins: int = 1
+    max_drift: float = 3.0
+    max_dormant_rise: float = 0.1
+    max_growth: float = 2.0
     min_coverage: float = 0.5
     keep_versions: int = 10
 
@@ -85,7 +99,8 @@ class NightConfig:
                 "learning_rate_scale": (lambda value: value > 0, "be above 0"),
                 "softness smoothing": (lambda value: 0.0 <= value < 1.0, "lie in [0, 1)"),
                 "temperature drift_weight": (lambda value: value > 0, "be above 0"),
-                "drift_target replay_ratio max_quality_loss max_forgetting max_logloss_rise min_coverage": (
+                "drift_target replay_ratio max_quality_loss max_forgetting max_logloss_rise "
+                "max_slice_rise max_drift max_dormant_rise max_growth twins min_coverage": (
                     lambda value: value >= 0,
                     "be at least 0",
                 ),

@@ -69,6 +69,8 @@ class Measured:
       loss: Change of the outcome log-loss on the held-out events; None where one of the
         models gives no probability.
       retained_loss: Change of the outcome log-loss on old events, as `loss`.
+      cold_loss: Change of the log-loss on held-out events of users with little history.
+      tail_loss: Change of the log-loss on held-out events with rare items.
       coverage: Different items in the top 10 of the same requests: the candidate's
         number as a share of the served model's.
     """
@@ -77,6 +79,8 @@ class Measured:
     retained: Change | None
     loss: Change | None
     retained_loss: Change | None
+    cold_loss: Change | None
+    tail_loss: Change | None
     coverage: float
 
 
@@ -176,28 +180,19 @@ def judge(measured: Measured, policy: NightConfig) -> list[Verdict]:
     loss, old_loss = measured.loss, measured.retained_loss
     honest = calibration.clear(loss) if loss and loss.enough else new or old
     old_honest = old_calibration.clear(old_loss) if old_loss and old_loss.enough else new or old
+    doubt = max(policy.max_logloss_rise, policy.max_slice_rise)
+    cold = _Gate("calibration_cold", "log-loss of users with little history", 1, doubt)
+    tail = _Gate("calibration_tail", "log-loss of rare items", 1, doubt)
     return [
         quality.verdict(measured.quality, vouched=old),
         forgetting.verdict(measured.retained, vouched=new),
         calibration.verdict(loss, vouched=old_honest),
         old_calibration.verdict(old_loss, vouched=honest),
+        # a few dozen events settle little: the whole speaks for its parts
+        cold.verdict(measured.cold_loss, vouched=honest),
+        tail.verdict(measured.tail_loss, vouched=honest),
         _coverage(measured.coverage, policy.min_coverage),
     ]
-
-
-def finite(not_finite: tuple[str, ...]) -> Verdict:
-    """Whether every number of the candidate is one, given the names of arrays where not."""
-    told = ", ".join(not_finite)
-    reason = f"not all numbers are finite: {told}" if told else "all numbers are finite"
-    return Verdict("finite", not not_finite, reason, float(len(not_finite)), 0.0)
-
-
-def parity(difference: float | None, limit: float) -> Verdict:
-    """Whether serving and training arithmetic agree; None says that they do not."""
-    if difference is None:
-        return Verdict("parity", passed=False, reason="NumPy and TensorFlow disagree", limit=limit)
-    reason = f"NumPy and TensorFlow differ by {difference:.1g} at most"
-    return Verdict("parity", difference <= limit, reason, difference, limit)
 
 
 def _coverage(share: float, least: float) -> Verdict:
