@@ -51,6 +51,9 @@ class Catalogue:
         self._items: dict[int, ItemChange] = {}
         # the model knows items that nobody has described and that are here all the same
         self._met: set[str] = set()
+        self._slots: dict[int, tuple[int, ...]] = {}
+        self._pairs: NDArray[np.int64] | None = None
+        self._unknown_slots = frozenset(space.item_attributes.offsets)
         self._filters: OrderedDict[Filter, NDArray[np.bool_]] = OrderedDict()
         self._vectors: FloatArray = scorer.vectors
         self._bias: FloatArray = scorer.bias
@@ -96,6 +99,7 @@ class Catalogue:
         for number, item in changed:
             self._set(number, item)
         self._filters.clear()
+        self._pairs = None
 
     def ensure(self, item_ids: Iterable[str]) -> None:
         """Adds items that an event named and nobody has described; deleted ones stay away."""
@@ -123,6 +127,7 @@ class Catalogue:
         self._met.add(item.item_id)
         if item.attributes is None:
             self._items.pop(number, None)
+            self._slots.pop(number, None)
             self._visible[number] = False
             return
         self._items[number] = item
@@ -134,8 +139,9 @@ class Catalogue:
             _NEVER if item.available_until_ms is None else item.available_until_ms
         )
         space = self._scorer.space
+        slots, weights = space.item_attributes.weighted_slots(item.attributes)
+        self._slots[number] = tuple(slot for slot in slots if slot not in self._unknown_slots)
         if number >= space.items.size:
-            slots, weights = space.item_attributes.weighted_slots(item.attributes)
             self._vectors[number] = self._scorer.vector_of(slots, weights)
 
     def allowed(self, now_ms: int) -> NDArray[np.bool_]:
@@ -144,6 +150,22 @@ class Catalogue:
         return np.asarray(
             self._visible[:n] & (self._from_ms[:n] <= now_ms) & (now_ms < self._until_ms[:n])
         )
+
+    @property
+    def n_attribute_slots(self) -> int:
+        """Joint numbers of item attribute values."""
+        return self._scorer.space.item_attributes.size
+
+    def attribute_slots(self, number: int) -> tuple[int, ...]:
+        """Joint numbers of the item's known attribute values."""
+        return self._slots.get(number, ())
+
+    def attribute_pairs(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """[pairs] item numbers and [pairs] joint numbers of the known attribute values."""
+        if self._pairs is None:
+            pairs = [(item, slot) for item, slots in self._slots.items() for slot in slots]
+            self._pairs = np.array(pairs, np.int64).reshape(-1, 2).T
+        return self._pairs[0], self._pairs[1]
 
     def title(self, number: int) -> str:
         """The item's title where it has one, otherwise its id."""

@@ -1,18 +1,23 @@
-"""Why an item is in a list: the crosses, the history and the moment that moved it."""
+"""Why an item is in a list: crosses, lessons, events and the moment that moved it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model.catalogue import Catalogue
+from model.fast.crosses import Found
+from model.fast.exemplars import Episode
+from model.fast.lessons import Lesson
+from model.fast_wide import Active
 from model.slow.features import PADDING, QueryBatch
 from model.slow.scorer import FloatArray, SlowScorer
 
 _MOST_CAUSES: Final = 5
 _HISTORY_LOOKED_AT: Final = 8
-_LEAST_TRENDING: Final = 0.01
+_LEAST_SAID: Final = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,18 +25,45 @@ class Cause:
     """One thing that moved an item's score.
 
     Attributes:
-      kind: `cross` (the wide half remembered a pair), `history` (the deep half
-        reacts to an event) or `trending`.
+      kind: `cross` (the slow wide half remembered a pair), `history` (the slow deep half
+        reacts to an event), `trending`, `recent` (what others went on to of late, or do
+        under the same circumstances), `lesson` (what fails or works with the user's like)
+        or `surprise` (an event that the slow model did not expect of the user).
       text: In words.
-      contribution: In log-odds. A cross adds this much; for history it is how far
+      contribution: In log-odds. What is named adds this much; for history it is how far
         the deep score falls when the event is left out.
       item_id: The item of the user's history that is meant, where there is one.
+      event_id: The event that is meant, where there is one.
     """
 
     kind: str
     text: str
     contribution: float
     item_id: str | None = None
+    event_id: str | None = None
+
+
+class Grounds(NamedTuple):
+    """What the scores of a reply rest on.
+
+    Attributes:
+      batch: The one request.
+      trust: Factor on the slow model.
+      trending: [items] the row `everyone`.
+      active: The rows of fast crosses that the request activates.
+      found: What they add.
+      lessons: Lessons that apply, `shift` as it adds to scores.
+      given: Events with [d] what each has given to the user's fast weights; None where
+        this was not asked for, nor what the history does.
+    """
+
+    batch: QueryBatch
+    trust: float
+    trending: FloatArray
+    active: Active
+    found: Found
+    lessons: Sequence[Lesson]
+    given: Sequence[tuple[Episode, NDArray[np.float64]]] | None
 
 
 class Explainer:
@@ -41,32 +73,71 @@ class Explainer:
         self._scorer = scorer
         self._catalogue = catalogue
 
-    def causes(
-        self, batch: QueryBatch, top: NDArray[np.intp], fast: FloatArray, *, full: bool
-    ) -> list[list[Cause]]:
+    def causes(self, grounds: Grounds, top: NDArray[np.intp]) -> list[list[Cause]]:
         """For each item its largest causes, largest first.
 
         Args:
-          batch: The one request.
+          grounds: What the scores rest on.
           top: [k] item numbers.
-          fast: [items] the trending row.
-          full: Whether to try the deep half without each recent event, which costs
-            one pass of the query tower per event.
         """
-        rows = self._scorer.space.wide_rows(batch)
-        history = self._history(batch, top) if full else [[] for _ in top]
+        history: list[list[Cause]] = [[] for _ in top]
+        if grounds.given is not None:
+            history = self._history(grounds, top)
+        rows = self._scorer.space.wide_rows(grounds.batch)
         found: list[list[Cause]] = []
         for place, number in enumerate(top.tolist()):
             causes = [
-                self._cross(row, weight) for row, weight in self._scorer.crosses(rows, number)
+                self._cross(row, grounds.trust * weight)
+                for row, weight in self._scorer.crosses(rows, number)
             ]
-            causes += history[place]
-            if abs(trending := float(fast[number])) >= _LEAST_TRENDING:
-                text = "trending now" if trending > 0 else "cooler than usual now"
-                causes.append(Cause("trending", text, trending))
+            causes += [*history[place], *self._fast(grounds, number)]
+            causes = [cause for cause in causes if abs(cause.contribution) >= _LEAST_SAID]
             causes.sort(key=lambda cause: -abs(cause.contribution))
             found.append(causes[:_MOST_CAUSES])
         return found
+
+    def _fast(self, grounds: Grounds, number: int) -> list[Cause]:
+        """What the fast memory has to say of an item."""
+        trending = float(grounds.trending[number])
+        text = "trending now" if trending > 0 else "cooler than usual now"
+        causes = [Cause("trending", text, trending)]
+        found = grounds.found
+        mine = found.item == number
+        causes += [
+            self._recent(grounds.active, row, added)
+            for row, added in zip(
+                found.slot[mine].tolist(), found.added[mine].tolist(), strict=True
+            )
+        ]
+        slots = set(self._catalogue.attribute_slots(number))
+        causes += [self._lesson(one) for one in grounds.lessons if one.attribute in slots]
+        causes += [
+            self._surprise(episode, float(self._catalogue.vectors[number] @ given))
+            for episode, given in grounds.given or ()
+        ]
+        return causes
+
+    def _recent(self, active: Active, row: int, added: float) -> Cause:
+        if row < len(active.liked):
+            number = active.liked[row]
+            text = f"others went on to this from {self._catalogue.title(number)}"
+            return Cause("recent", text, added, self._catalogue.ids[number])
+        slot = active.slots[row - len(active.liked)]
+        name, _, value = self._scorer.space.query_attributes.words(slot).partition("=")
+        return Cause("recent", f"in demand of late where {name} is {value}", added)
+
+    def _lesson(self, lesson: Lesson) -> Cause:
+        space = self._scorer.space
+        who = space.query_attributes.words(lesson.segment).replace("=", " ")
+        what = space.item_attributes.words(lesson.attribute).replace("=", " ")
+        does = "works better" if lesson.shift > 0 else "fails more often"
+        return Cause("lesson", f"{what} {does} than expected with {who}", lesson.shift)
+
+    def _surprise(self, episode: Episode, added: float) -> Cause:
+        title = self._catalogue.title(self._catalogue.number(episode.item_id))
+        verb = "liked" if episode.outcome > 0 else "disliked"
+        text = f"you {verb} {title}, which was not expected"
+        return Cause("surprise", text, added, episode.item_id, episode.event_id)
 
     def _cross(self, row: int, weight: float) -> Cause:
         feature, value = self._scorer.space.row_words(row)
@@ -76,8 +147,9 @@ class Explainer:
         title = self._catalogue.title(self._catalogue.number(value))
         return Cause("cross", f"{words[feature]} {title}", weight, value)
 
-    def _history(self, batch: QueryBatch, top: NDArray[np.intp]) -> list[list[Cause]]:
+    def _history(self, grounds: Grounds, top: NDArray[np.intp]) -> list[list[Cause]]:
         """The deep score's fall when one of the newest events is left out of the history."""
+        batch = grounds.batch
         slots = [
             (name, place)
             for name in ("liked", "disliked")
@@ -92,7 +164,7 @@ class Explainer:
             row[place:-1] = row[place + 1 :].copy()
             row[-1] = PADDING
         deep = self._scorer.deep_scores(copies, self._catalogue.vectors, top)
-        falls = deep[0] - deep[1:]
+        falls = grounds.trust * (deep[0] - deep[1:])
         words = {"liked": "you liked", "disliked": "you disliked"}
         causes: list[list[Cause]] = [[] for _ in top]
         for which, (name, place) in enumerate(slots):

@@ -38,6 +38,7 @@ class Kind(IntEnum):
     EVENT = 0
     ITEM = 1
     USER = 2
+    ERASURE = 3
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,68 +3,34 @@
 Online service and offline evaluation both run this code.
 """
 
-from collections import OrderedDict
+import dataclasses
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from model.adaptation import Adaptation
 from model.catalogue import Catalogue
-from model.explanation import Explainer
+from model.expectations import Expectations
+from model.explanation import Explainer, Grounds
 from model.fast.config import MemoryConfig
 from model.fast.memory import FastMemory
-from model.interactions import (
-    NO_ATTRIBUTES,
-    EventRules,
-    Kind,
-    LogRow,
-    Outcome,
-    session_actor,
-)
+from model.fast.mixing import Mixing
+from model.fast_wide import FastWide
+from model.interactions import EventRules, Kind, LogRow, actor_of
+from model.moments import Moments
+from model.prepared import Prepared, as_added, shifted, side_by_side, sources
+from model.recollection import Fate, Recollection, fate_of, recollection
 from model.request import PARTS, Query, Recommendation
 from model.slow.bundle import load_bundle
-from model.slow.features import PADDING, QueryBatch
 from model.slow.scorer import FloatArray, Slow, SlowScorer
-from model.storage.event_log import EventLog, item_of
+from model.storage.event_log import item_of
+from model.views import ReadableLog, View, Views
 
-_TRENDING_STEPS: Final = 4096
 _CHUNK: Final = 10_000
-
-
-class _View(NamedTuple):
-    """A user's memory in the slow model's numbers: all that stays until the user's next event.
-
-    `history` lacks the moment's slots in its `attributes`; `inputs` and `rows` are
-    what the slow model makes of it.
-    """
-
-    history: QueryBatch
-    inputs: FloatArray
-    rows: NDArray[np.int32]
-    seen: NDArray[np.int64]
-    refused: NDArray[np.int64]
-    known: bool
-
-
-class Prepared(NamedTuple):
-    """A request and all that its answer depends on and that time may change.
-
-    What is left to do is arithmetic on the model, so requests prepared at different
-    moments can be scored together.
-
-    Attributes:
-      view: The user's memory.
-      batch: The one request, as the slow model reads it.
-      fast: [items] the fast memory's part.
-      base: [items] bias and `fast`, -inf where an item may not be shown now.
-    """
-
-    view: _View
-    batch: QueryBatch
-    fast: FloatArray
-    base: FloatArray
 
 
 class _Scored(NamedTuple):
@@ -72,6 +38,7 @@ class _Scored(NamedTuple):
 
     request: Prepared
     slow: Slow
+    own: FloatArray
     scores: FloatArray
     top: NDArray[np.intp]
 
@@ -89,18 +56,28 @@ class Recommender:
         self,
         scorer: SlowScorer,
         version: str,
-        log: EventLog,
+        log: ReadableLog,
         rules: EventRules,
         memory: MemoryConfig,
+        mixing: Mixing = Mixing(),  # noqa: B008 - frozen
     ) -> None:
         self.version = version
         self._scorer = scorer
         self._log = log
         self._config = memory
         self.catalogue = Catalogue(scorer)
-        self.memory = FastMemory(memory, rules, log.actor_rows, log.event)
-        self._views: OrderedDict[str, _View] = OrderedDict()
-        self._base_key: tuple[int, int] | None = None
+        self._moments = Moments(scorer.space)
+        reading = Expectations(scorer, self.catalogue, self._moments)
+        self.memory = FastMemory(memory, rules, log.actor_rows, log.event, reading)
+        self._fast = FastWide(self.memory, self.catalogue, self._moments, memory, mixing)
+        # how far the slow model is to be trusted was learned for what stands beside the memory
+        alone = not memory.moves_scores
+        self._mixing = dataclasses.replace(mixing, slow=1.0, bias=1.0) if alone else mixing
+        self._fast_factor = np.float32(memory.fast_weight * mixing.fast)
+        adaptation = Adaptation(scorer, self.catalogue, memory, self._moments.of_event)
+        self._views = Views(
+            scorer, self.catalogue, self.memory, adaptation, log, cached=memory.cached_users
+        )
         self._explainer = Explainer(scorer, self.catalogue)
         self.catch_up()
 
@@ -109,7 +86,7 @@ class Recommender:
         cls,
         folder: Path,
         manifest: Mapping[str, Any],
-        log: EventLog,
+        log: ReadableLog,
         rules: EventRules,
         memory: MemoryConfig,
     ) -> "Recommender":
@@ -119,7 +96,9 @@ class Recommender:
           CorruptBundleError: If the bundle cannot be read.
         """
         version = str(manifest["version"])
-        return cls(SlowScorer(load_bundle(folder)), version, log, rules, memory)
+        stored = manifest.get("memory")
+        mixing = Mixing() if stored is None else Mixing.from_json(stored)
+        return cls(SlowScorer(load_bundle(folder)), version, log, rules, memory, mixing)
 
     @property
     def as_of(self) -> int:
@@ -141,17 +120,23 @@ class Recommender:
         return self.as_of
 
     def _take(self, rows: list[LogRow]) -> None:
-        changes = [item_of(row) for row in rows if row.kind == Kind.ITEM]
-        if changes:
-            self.catalogue.put(changes)
-            # an item newer than the model may have a new vector, and be in any history
+        # in the log's own order, so that numbers are the same wherever calls are cut
+        for is_item, part in groupby(rows, lambda row: row.kind == Kind.ITEM):
+            same = list(part)
+            if is_item:
+                self.catalogue.put([item_of(row) for row in same])
+                # an item newer than the model may have a new vector, and be in any history
+                self._views.clear()
+            else:
+                self.catalogue.ensure(row.item_id for row in same if row.item_id is not None)
+            for row in same:
+                if row.kind == Kind.USER and row.user_id is not None:
+                    self._views.described(row.user_id)
+            self._views.changed(self.memory.add(same, self.catalogue))
+        if any(row.kind == Kind.ERASURE for row in rows):
+            # it names nobody: whoever it was is gone from the log, where memories begin
+            self.memory.drop_users()
             self._views.clear()
-        self.catalogue.ensure(row.item_id for row in rows if row.item_id is not None)
-        for row in rows:
-            if row.kind == Kind.USER and row.user_id is not None:
-                self._views.pop(row.user_id, None)
-        for actor in self.memory.add(rows, self.catalogue.number, len(self.catalogue)):
-            self._views.pop(actor, None)
 
     def recommend(self, query: Query) -> Recommendation:
         """The best allowed items for this query, after catching up with the log.
@@ -161,20 +146,88 @@ class Recommender:
         """
         prepared = self.prepare(query)
         view, slow = prepared.view, self._slow([prepared])
-        scores = slow.wide[0] + slow.deep[0] + prepared.base
+        own = self.catalogue.vectors @ prepared.own
+        scores = slow.wide[0] + slow.deep[0] + own + prepared.base
         fallback = None if view.known else "popular"
         top = self._top(scores, query, view, exclude_seen=query.exclude_seen)
         if not len(top) and query.exclude_seen:
             top = self._top(scores, query, view, exclude_seen=False)
             fallback = "seen" if len(top) else fallback
-        return self._reply(query, _Scored(prepared, slow, scores, top), fallback)
+        return self._reply(query, _Scored(prepared, slow, own, scores, top), fallback)
 
     def prepare(self, query: Query) -> Prepared:
         """Catches up with the log and gathers what the query's answer depends on now."""
         self.catch_up()
-        view = self._view(query)
-        base, fast = self._base(query.now_ms)
-        return Prepared(view, self._batch(query, view), fast, base)
+        view, now_ms = self._views.of(query), query.now_ms
+        slots = self._moments.of_request(query.context, now_ms)
+        moment = np.array([slots], np.int32).reshape(1, -1)
+        attributes = np.concatenate([view.history.attributes, moment], axis=1)
+        active = self._fast.active(view.liked, slots)
+        fast = self._fast.row(active, now_ms)
+        lessons = self._fast.lessons(view.segments, now_ms) if self._config.lesson_weight else None
+        if lessons is not None:
+            fast = fast + np.float32(self._config.lesson_weight * self._mixing.lessons) * lessons
+        base = np.where(self.catalogue.allowed(now_ms), self._bias() + fast, -np.inf)
+        return Prepared(
+            view=view,
+            batch=view.history._replace(attributes=attributes),
+            active=active,
+            fast=fast,
+            own=view.personal.weights.at(now_ms).astype(np.float32) * self._fast_factor,
+            shift=self._config.lesson_weight * view.personal.chance.shift(now_ms),
+            lessons=lessons,
+            base=base.astype(np.float32, copy=False),
+        )
+
+    def recollect(self, actor: str, now_ms: int) -> Recollection:
+        """What is remembered of a user or session, after catching up with the log."""
+        self.catch_up()
+        view = self._views.of(Query(user_id=actor))
+        lessons = self.memory.lessons.of(view.segments, now_ms)
+        return recollection(self._views.judged(actor), view.personal, lessons, now_ms)
+
+    def fate(self, event_id: str) -> Fate | None:
+        """What became of an event, None for an unknown one."""
+        self.catch_up()
+        row = self._log.event(event_id)
+        if row is None or row.seq > self.as_of:
+            return None
+        actor = actor_of(row)
+        judged = [] if actor is None else self._views.judged(actor)
+        met = [one for one in judged if one.episode.event_id == event_id]
+        told = self.memory.told(row, self.catalogue)
+        return fate_of(row, met[0] if met else None, told, self.catalogue, self._scorer.space)
+
+    def seen(self, query: Query) -> NDArray[np.int64]:
+        """Numbers of the items that the one who asks has come across."""
+        return self._views.of(query).seen
+
+    @property
+    def context_fields(self) -> list[str]:
+        """The attributes of a moment that fast crosses know."""
+        return self._fast.context_fields
+
+    def parts(self, query: Query) -> FloatArray:
+        """[parts, items] what scores are mixed of, in the order of `Mixing.as_factors`."""
+        prepared, now_ms = self.prepare(query), query.now_ms
+        slow = self._scorer.score_hidden(
+            self.hidden([prepared]), self._rows(prepared), self.catalogue.vectors
+        )
+        slots = self._moments.of_request(query.context, now_ms)
+        wide = self._fast.parts(prepared.view.liked, slots, now_ms)
+        lessons = self._fast.lessons(prepared.view.segments, now_ms)
+        n_levels, bias = len(self._mixing.trending), self.catalogue.bias
+        own = prepared.view.personal.weights.at(now_ms).astype(np.float32)
+        return np.concatenate(
+            [
+                slow.wide + slow.deep,
+                bias + wide[:n_levels],
+                bias[None, :],
+                wide[n_levels:],
+                (self.catalogue.vectors @ own)[None, :],
+                (bias * 0.0 if lessons is None else lessons)[None, :],
+            ]
+        )
 
     def scores(self, requests: Sequence[Prepared]) -> FloatArray:
         """[requests, items] every item's score, -inf for one that could not be shown then.
@@ -183,7 +236,8 @@ class Recommender:
         items and the query's conditions are left out.
         """
         slow = self._slow(requests)
-        total = slow.wide + slow.deep
+        own = np.stack([request.own for request in requests])
+        total = slow.wide + slow.deep + own @ self.catalogue.vectors.T
         for row, request in zip(total, requests, strict=True):
             n_items = len(request.base)
             row[:n_items] += request.base
@@ -198,7 +252,22 @@ class Recommender:
         None where the data hold one outcome only and no chance could be learned.
         """
         hidden = self.hidden(requests)
-        return self._scorer.probabilities(hidden, self.catalogue.vectors, items)
+        said = self._scorer.probabilities(hidden, self.catalogue.vectors, items)
+        if said is None:
+            return None
+        shifts = np.array([[request.shift] for request in requests])
+        return shifted(said, shifts + self._lessons(requests, items))
+
+    def _lessons(
+        self, requests: Sequence[Prepared], items: NDArray[np.integer]
+    ) -> NDArray[np.float64]:
+        """[requests, k] what lessons shift the chances of these items by."""
+        found = np.zeros(items.shape)
+        for row, request, wanted in zip(found, requests, items, strict=True):
+            if request.lessons is not None:
+                known = wanted < len(request.lessons)
+                row[known] = self._config.lesson_weight * request.lessons[wanted[known]]
+        return found
 
     def hidden(self, requests: Sequence[Prepared]) -> FloatArray:
         """[requests, hidden] what the slow model's trunk makes of each request."""
@@ -209,87 +278,25 @@ class Recommender:
         """The slow score of the whole catalogue, from what the views have ready."""
         hidden = self.hidden(requests)
         rows = [self._rows(request) for request in requests]
-        table = rows[0] if len(rows) == 1 else _side_by_side(rows)
-        return self._scorer.score_hidden(hidden, table, self.catalogue.vectors)
+        table = rows[0] if len(rows) == 1 else side_by_side(rows)
+        slow = self._scorer.score_hidden(hidden, table, self.catalogue.vectors)
+        trust = np.float32(self._mixing.slow)
+        return (
+            slow if trust == 1.0 else slow._replace(wide=trust * slow.wide, deep=trust * slow.deep)
+        )
+
+    def _bias(self) -> FloatArray:
+        """[items] the slow model's popularity as far as it counts."""
+        bias, factor = self.catalogue.bias, np.float32(self._mixing.bias)
+        return bias if factor == 1.0 else factor * bias
 
     def _rows(self, request: Prepared) -> NDArray[np.int32]:
         view, attributes = request.view, request.batch.attributes
         moment = attributes[:, view.history.attributes.shape[1] :]
         return np.concatenate([view.rows, self._scorer.space.attribute_rows(moment)], axis=1)
 
-    def _view(self, query: Query) -> _View:
-        actor = query.user_id
-        if actor is None and query.session_id is not None:
-            actor = session_actor(query.session_id)
-        if query.seed_items:
-            return self._made_view(actor, query.seed_items)
-        key = actor or ""
-        view = self._views.get(key)
-        if view is None:
-            view = self._views[key] = self._made_view(actor, ())
-            if len(self._views) > self._config.cached_users:
-                self._views.popitem(last=False)
-        else:
-            self._views.move_to_end(key)
-        return view
-
-    def _made_view(self, actor: str | None, seed_items: tuple[str, ...]) -> _View:
-        """A view of an actor's memory, with `seed_items` taken as just liked."""
-        space, length = self._scorer.space, self._scorer.space.history
-        memory = self.memory.user(actor) if actor is not None else self.memory.nobody()
-        attributes = (self._log.user(actor) if actor is not None else None) or NO_ATTRIBUTES
-        seeds = [item for item in reversed(seed_items) if self.catalogue.number(item)]
-        liked = seeds + [e.item_id for e in memory.newest(Outcome.SUCCESS, length)]
-        last = seeds[:1] or [e.item_id for e in memory.episodes[-1:]]
-        history = QueryBatch(
-            user=np.array([space.users.number(actor) if actor is not None else 0], np.int32),
-            liked=self._padded(liked[:length], length),
-            disliked=self._padded(
-                [e.item_id for e in memory.newest(Outcome.FAILURE, length)], length
-            ),
-            last=self._padded(last, 1)[0],
-            attributes=np.array([space.user_slots(attributes)], np.int32).reshape(1, -1),
-        )
-        return _View(
-            history=history,
-            inputs=self._scorer.history_inputs(history, self.catalogue.vectors),
-            rows=space.wide_rows(history),
-            seen=self._numbers(memory.seen() | set(seeds)),
-            refused=self._numbers(memory.refused()),
-            known=bool(memory.episodes) or bool(attributes) or bool(seeds),
-        )
-
-    def _numbers(self, items: set[str]) -> NDArray[np.int64]:
-        return np.array([self.catalogue.number(item) for item in sorted(items)], np.int64)
-
-    def _padded(self, items: list[str], length: int) -> NDArray[np.int32]:
-        """[1, length] item numbers, -1 padded."""
-        table = np.full((1, length), PADDING, np.int32)
-        table[0, : len(items)] = [self.catalogue.number(item) for item in items]
-        return table
-
-    def _batch(self, query: Query, view: _View) -> QueryBatch:
-        slots = self._scorer.space.context_slots(query.context, query.now_ms)
-        moment = np.array([slots], np.int32).reshape(1, -1)
-        attributes = np.concatenate([view.history.attributes, moment], axis=1)
-        return view.history._replace(attributes=attributes)
-
-    def _base(self, now_ms: int) -> tuple[FloatArray, FloatArray]:
-        """[items] bias plus trending with -inf where an item may not be shown, and trending."""
-        # trending moves slowly, so it is worked out once for a small step of time;
-        # the step depends on the time asked for alone, never on who asked before
-        step = self._config.trending_half_life_s * 1000.0 / _TRENDING_STEPS
-        key = (self.as_of, int(now_ms // step))
-        if key != self._base_key:
-            share = self.catalogue.share
-            self._fast = self.memory.trending.row(share, int(key[1] * step))
-            self._open_base = self.catalogue.bias + self._fast
-            self._base_key = key
-        base = np.where(self.catalogue.allowed(now_ms), self._open_base, -np.inf)
-        return base.astype(np.float32, copy=False), self._fast
-
     def _top(
-        self, scores: FloatArray, query: Query, view: _View, *, exclude_seen: bool
+        self, scores: FloatArray, query: Query, view: View, *, exclude_seen: bool
     ) -> NDArray[np.intp]:
         """Numbers of the best candidates, best first; ties go to the lower number."""
         candidates = scores.copy()
@@ -307,48 +314,47 @@ class Recommender:
         best = np.flatnonzero(candidates >= worst if worst > -np.inf else candidates > -np.inf)
         return best[np.argsort(-candidates[best], kind="stable")][:n]
 
+    def _grounds(self, query: Query, prepared: Prepared) -> Grounds:
+        view, now_ms, config = prepared.view, query.now_ms, self._config
+        given = None
+        if query.explain == "full":
+            given = self._views.given(query)
+            given = [(episode, part * self._fast_factor) for episode, part in given]
+        factor = config.lesson_weight * self._mixing.lessons
+        return Grounds(
+            batch=prepared.batch,
+            trust=self._mixing.slow,
+            trending=self._fast.trending(now_ms),
+            active=prepared.active,
+            found=self._fast.found(prepared.active, now_ms),
+            lessons=as_added(self.memory.lessons.of(view.segments, now_ms), factor),
+            given=given,
+        )
+
     def _reply(self, query: Query, scored: _Scored, fallback: str | None) -> Recommendation:
-        catalogue, (prepared, slow, scores, top) = self.catalogue, scored
-        fast = prepared.fast
-        probabilities = self._scorer.probabilities(slow.hidden, catalogue.vectors, top[None, :])
+        catalogue, (prepared, slow, own, scores, top) = self.catalogue, scored
+        probabilities = self.probabilities([prepared], top[None, :])
         parts = {
             "slow_wide": slow.wide[0],
             "slow_deep": slow.deep[0],
-            "fast_wide": fast,
-            "bias": catalogue.bias,
+            "fast_wide": prepared.fast,
+            "fast_deep": own,
+            "bias": self._bias(),
         }
         explained = query.explain != "none"
         zeros = [0.0] * len(top)
-        full = query.explain == "full"
         return Recommendation(
             item_ids=[catalogue.ids[number] for number in top.tolist()],
             scores=scores[top].tolist(),
             probabilities=None if probabilities is None else probabilities[0].tolist(),
-            sources=_sources(parts, top),
+            sources=sources(parts, top),
             model_version=self.version,
             memory_as_of=self.as_of,
             fallback=fallback,
             parts={name: parts[name][top].tolist() if name in parts else zeros for name in PARTS}
             if explained
             else None,
-            because=self._explainer.causes(prepared.batch, top, fast, full=full)
+            because=self._explainer.causes(self._grounds(query, prepared), top)
             if explained
             else None,
         )
-
-
-def _side_by_side(rows: Sequence[NDArray[np.int32]]) -> NDArray[np.int32]:
-    """[requests, widest] rows of one request each, -1 padded."""
-    table = np.full((len(rows), max(row.shape[1] for row in rows)), PADDING, np.int32)
-    for place, row in enumerate(rows):
-        table[place, : row.shape[1]] = row[0]
-    return table
-
-
-def _sources(parts: Mapping[str, FloatArray], top: NDArray[np.intp]) -> list[str]:
-    """For each item the part that lifts it most above the average item."""
-    names = list(parts)
-    # the plain sum: `mean` costs more in Python than in arithmetic at this length
-    means = [np.add.reduce(parts[name]) / len(parts[name]) for name in names]
-    lifts = np.array([parts[name][top] - mean for name, mean in zip(names, means, strict=True)])
-    return [names[which] for which in lifts.argmax(axis=0).tolist()]

@@ -14,6 +14,8 @@ from model.consolidation.comparison import compare
 from model.consolidation.continuation import Candidate, Night, cut, open_night, teach
 from model.consolidation.gates import Verdict, finite, judge, parity
 from model.errors import NoModelError, ParityError
+from model.factor_learning import Lesson
+from model.fast.mixing import Mixing
 from model.files import write_atomically
 from model.slow.bundle import Bundle, load_bundle, write_bundle
 from model.slow.training import PARITY_TOLERANCE
@@ -21,7 +23,16 @@ from model.storage.event_log import EventLog
 from model.storage.registry import Registry
 from model.workspace import Config, Workspace, config_as_json, load_config
 from pipelines.console import Console, count
-from pipelines.learning import LogRead, describe, on_bar, opened, provenance, read_log, verify
+from pipelines.learning import (
+    LogRead,
+    describe,
+    memory_factors,
+    on_bar,
+    opened,
+    provenance,
+    read_log,
+    verify,
+)
 
 
 def consolidate(
@@ -106,7 +117,7 @@ def consolidate_log(
     if fresh < least:
         reason = f"{fresh:,} events with an outcome since the last night; {least:,} make one"
         return report | _outcome("nothing_new", served.version, reasons=[reason])
-    return report | _attempt(registry, served, read, run)
+    return report | _attempt(registry, served, log, read, run)
 
 
 class _Served(NamedTuple):
@@ -115,12 +126,19 @@ class _Served(NamedTuple):
     Attributes:
       learned_seq: It has learned the log up to here.
       judged_seq: It was judged on the log up to here; what comes later is fresh.
+      memory: What its manifest says of the fast memory.
     """
 
     version: str
     bundle: Bundle
     learned_seq: int
     judged_seq: int
+    memory: dict[str, Any]
+
+    def mixing(self) -> Mixing:
+        """How much each part of the fast memory says beside it."""
+        stored = self.memory.get("memory")
+        return Mixing() if stored is None else Mixing.from_json(stored)
 
 
 def _served(registry: Registry) -> _Served:
@@ -131,12 +149,16 @@ def _served(registry: Registry) -> _Served:
         )
     bundle, manifest = load_bundle(registry.open(version)), registry.manifest(version)
     learned_seq = int(manifest["trained_through_seq"])
-    return _Served(
-        version, bundle, learned_seq, int(manifest.get("judged_through_seq", learned_seq))
-    )
+    judged_seq = int(manifest.get("judged_through_seq", learned_seq))
+    memory: dict[str, Any] = {
+        key: manifest[key] for key in ("memory", "memory_learning") if key in manifest
+    }
+    return _Served(version, bundle, learned_seq, judged_seq, memory)
 
 
-def _attempt(registry: Registry, served: _Served, read: LogRead, run: NightRun) -> dict[str, Any]:
+def _attempt(
+    registry: Registry, served: _Served, log: EventLog, read: LogRead, run: NightRun
+) -> dict[str, Any]:
     """Makes a candidate, judges it and does what the verdicts say."""
     columns, config = read.columns, run.config
     new_seq = columns.seq[columns.labelled & (columns.seq > served.learned_seq)]
@@ -164,7 +186,11 @@ def _attempt(registry: Registry, served: _Served, read: LogRead, run: NightRun) 
             "training": {"epochs": config.night.epochs, "losses": candidate.losses},
             "metrics": metrics,
             "verdicts": [verdict.as_json() for verdict in verdicts],
+            **served.memory,
         }
+        if not candidate.not_finite:
+            held_out = Lesson(at.held_out_seq - 1, read.through_seq, served.mixing())
+            manifest |= memory_factors(candidate.bundle, log, config, held_out, seed=run.seed)
         outcome = _settled(registry, staged, manifest, verdicts, run)
     if outcome["verdict"] == "published" and not run.dry_run:
         outcome["pruned"] = registry.prune(config.night.keep_versions)

@@ -9,10 +9,12 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from model.errors import BadInputError
+from model.factor_learning import Lesson, learn_factors
 from model.interactions import Kind, LogRow
-from model.slow.bundle import FORMAT, load_bundle
+from model.slow.bundle import FORMAT, Bundle, load_bundle
 from model.slow.columns import EventColumns, Metadata, event_columns
 from model.slow.examples import Examples
+from model.slow.scorer import SlowScorer
 from model.slow.training import OnProgress, check_parity
 from model.storage.event_log import EventLog, open_log
 from model.workspace import Config, config_as_json
@@ -91,6 +93,28 @@ def _events(log: EventLog, after: int, through_seq: int) -> Iterator[LogRow]:
     while rows := log.tail(after, through_seq=through_seq, limit=_CHUNK):
         yield from (row for row in rows if row.kind == Kind.EVENT)
         after = rows[-1].seq
+
+
+def memory_factors(
+    bundle: Bundle, log: EventLog, config: Config, lesson: Lesson, *, seed: int
+) -> dict[str, Any]:
+    """What a manifest says of the fast memory: how much each part says, learned on past days.
+
+    Args:
+      bundle: A model that has not seen the events of the lesson.
+      log: The log.
+      config: All settings.
+      lesson: Which events to learn from.
+      seed: Draws the questions.
+
+    Returns:
+      Nothing where the events are too few; the service then takes its defaults.
+    """
+    rng = np.random.default_rng(seed)
+    learned = learn_factors(SlowScorer(bundle), log, config.events, config.memory, lesson, rng)
+    if learned is None:
+        return {}
+    return {"memory": learned.mixing.as_json(), "memory_learning": learned.report}
 
 
 def describe(columns: EventColumns) -> dict[str, Any]:

@@ -2,13 +2,24 @@
 
 from typing import Any
 
+from model.factor_learning import Lesson
 from model.slow.bootstrap import Trained, train_from_scratch
 from model.slow.bundle import write_bundle
 from model.slow.schema import Schema, read_schema
+from model.storage.event_log import EventLog
 from model.storage.registry import Registry
 from model.workspace import Config, Workspace, load_config
 from pipelines.console import Console
-from pipelines.learning import LogRead, describe, on_bar, opened, provenance, read_log, verify
+from pipelines.learning import (
+    LogRead,
+    describe,
+    memory_factors,
+    on_bar,
+    opened,
+    provenance,
+    read_log,
+    verify,
+)
 
 
 def train(
@@ -35,11 +46,14 @@ def train(
     registry = Registry(workspace.models)
     with registry.lock(), opened(workspace.log_path) as log:
         read = read_log(log, config, until_ms)
-        return train_read(read, schema, config, registry, seed=seed, now_ms=now_ms, console=console)
+        return train_read(
+            read, log, schema, config, registry, seed=seed, now_ms=now_ms, console=console
+        )
 
 
 def train_read(  # noqa: PLR0913 - the job's own settings, by name
     read: LogRead,
+    log: EventLog,
     schema: Schema,
     config: Config,
     registry: Registry,
@@ -66,6 +80,8 @@ def train_read(  # noqa: PLR0913 - the job's own settings, by name
         "training": trained.training,
         "metrics": {"validation": trained.metrics},
     }
+    lesson = Lesson(trained.seen_seq, through_seq)
+    manifest |= memory_factors(trained.unseeing, log, config, lesson, seed=seed)
     return publish(registry, trained, manifest, now_ms)
 
 

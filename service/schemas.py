@@ -228,10 +228,11 @@ class RecommendParams(BaseModel):
 class CauseOut(BaseModel):
     """Something that moved a score."""
 
-    kind: str = Field(description="Such as cross, history or trending.")
+    kind: str = Field(description="cross, history, trending, recent, lesson or surprise.")
     text: str = Field(description="In words.")
     contribution: float = Field(description="In log-odds.")
     item_id: str | None = Field(description="The item of the user's history that is meant.")
+    event_id: str | None = Field(description="The event that is meant.")
 
 
 class ItemOut(BaseModel):

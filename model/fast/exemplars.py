@@ -5,8 +5,8 @@ log position, so a late event ends where it belongs, and a retracted one is as i
 had never been.
 """
 
-import bisect
 import json
+from bisect import bisect_left, insort
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -14,7 +14,13 @@ from model.interactions import EXCLUDING_TYPES, EventRules, LogRow, Outcome
 
 
 class Episode(NamedTuple):
-    """One remembered event; tuples sort by time, then log position."""
+    """One remembered event; tuples sort by time, then log position.
+
+    Attributes:
+      labelled: Whether it says anything of success or failure.
+      weight: How much it counts.
+      details: What the log holds beside, as JSON text.
+    """
 
     timestamp_ms: int
     seq: int
@@ -22,15 +28,28 @@ class Episode(NamedTuple):
     outcome: Outcome
     event_id: str
     event_type: str
+    labelled: bool
+    weight: float
+    details: str | None
 
 
 class UserMemory:
-    """The episodes of one user, oldest first."""
+    """The episodes of one user, oldest first.
+
+    Attributes:
+      episodes: All of them.
+      successes: Those that are successes.
+      failures: Those that are failures.
+      revision: Rises when more happened than a new newest episode.
+    """
 
     def __init__(self, rules: EventRules) -> None:
         self._rules = rules
         self._retracted: set[str] = set()
         self.episodes: list[Episode] = []
+        self.successes: list[Episode] = []
+        self.failures: list[Episode] = []
+        self.revision = 0
 
     def add(self, rows: Iterable[LogRow]) -> None:
         """Takes further log rows of this user, in log order; rows without an item are passed over.
@@ -40,22 +59,58 @@ class UserMemory:
         for row in rows:
             taken_back = retracted_id(row)
             if taken_back is not None:
-                self._retracted.add(taken_back)
-                self.episodes = [e for e in self.episodes if e.event_id != taken_back]
+                self._take_back(taken_back)
             elif row.item_id is not None and row.event_id not in self._retracted:
-                bisect.insort(self.episodes, self._episode(row, row.item_id))
+                self._insert(self._episode(row, row.item_id))
+
+    def _insert(self, episode: Episode) -> None:
+        if self.episodes and episode < self.episodes[-1]:
+            self.revision += 1
+        for kept in self._lists(episode.outcome):
+            insort(kept, episode)
+
+    def _take_back(self, event_id: str) -> None:
+        self._retracted.add(event_id)
+        for episode in [e for e in self.episodes if e.event_id == event_id]:
+            self.revision += 1
+            for kept in self._lists(episode.outcome):
+                del kept[bisect_left(kept, episode)]
+
+    def _lists(self, outcome: Outcome) -> list[list[Episode]]:
+        if outcome is Outcome.SUCCESS:
+            return [self.episodes, self.successes]
+        return [self.episodes, self.failures] if outcome is Outcome.FAILURE else [self.episodes]
 
     def _episode(self, row: LogRow, item_id: str) -> Episode:
         event_type = row.event_type or ""
         # the rules may have lost a type since the event was taken; it then says nothing
-        known = event_type in self._rules.rules
-        outcome = self._rules.outcome(event_type, row.value) if known else Outcome.NEUTRAL
-        return Episode(row.timestamp_ms, row.seq, item_id, outcome, row.event_id or "", event_type)
+        rule = self._rules.rules.get(event_type)
+        outcome = Outcome.NEUTRAL if rule is None else self._rules.outcome(event_type, row.value)
+        rated = rule is not None and rule.by_value and row.value is not None
+        return Episode(
+            row.timestamp_ms,
+            row.seq,
+            item_id,
+            outcome,
+            row.event_id or "",
+            event_type,
+            labelled=rated or outcome is not Outcome.NEUTRAL,
+            weight=0.0 if rule is None else rule.weight,
+            details=row.details,
+        )
 
     def newest(self, outcome: Outcome, limit: int) -> list[Episode]:
-        """The most recent episodes with this outcome, newest first."""
-        found = [e for e in reversed(self.episodes) if e.outcome is outcome]
-        return found[:limit]
+        """The most recent successes or failures, newest first."""
+        kept = self.successes if outcome is Outcome.SUCCESS else self.failures
+        return kept[: -limit - 1 : -1]
+
+    def before(self, episode: Episode, limit: int) -> tuple[list[Episode], list[Episode]]:
+        """The most recent successes and failures that come before an episode, newest first."""
+        ends = [bisect_left(kept, episode) for kept in (self.successes, self.failures)]
+        return (
+            self.successes[max(ends[0] - limit, 0) : ends[0]][::-1],
+            self.failures[max(ends[1] - limit, 0) : ends[1]][::-1],
+        )
 
     def seen(self) -> set[str]:
         """Items the user has come across, whatever the outcome."""

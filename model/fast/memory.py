@@ -7,21 +7,67 @@ kept up with the tail from then on; only what concerns everyone is built at star
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Final, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
+from model.fast.actors import Actors, Limits, Pair, Success, spoken
 from model.fast.config import MemoryConfig
+from model.fast.crosses import Crosses, context_keys, liked_keys
 from model.fast.exemplars import UserMemory, retracted_id
-from model.fast.trending import Trending
+from model.fast.lessons import Judged, Lessons
+from model.fast.trending import CROSS_HALF_LIVES, Trending
 from model.interactions import EventRules, Kind, LogRow, Outcome, actor_of
+
+# Chores that go over everything fall due at fixed places of the log, wherever calls are cut.
+_CHORES_EVERY: Final = 1_024
+
+
+# What one actor may say in lessons within a day.
+_JUDGES: Final = Limits(per_day=20, sources=0)
+
+
+class Items(Protocol):
+    """What the memory has to know of the catalogue."""
+
+    def __len__(self) -> int:
+        """Numbers in use; number 0 stands for no item."""
+
+    def number(self, item_id: str) -> int:
+        """The item's number, 0 for none."""
+
+    @property
+    def share(self) -> NDArray[np.float32]:
+        """[items] share of successes that the slow model expects."""
+
+
+class Reading(Protocol):
+    """Events in the slow model's numbers."""
+
+    def context(self, details: str | None, timestamp_ms: int) -> Sequence[int]:
+        """Joint numbers of the attributes of an event's moment."""
+
+    def segments(self, details: str | None) -> tuple[int, ...]:
+        """Joint numbers of a user's attributes, from the details of the row that tells them."""
+
+    def attributes(self, item: int) -> Sequence[int]:
+        """Joint numbers of an item's attributes."""
+
+    def chance(self, segment: int, item: int) -> float:
+        """The slow model's chance that an item succeeds in a segment."""
 
 
 class FastMemory:
-    """Users' episodes and the trending row.
+    """Users' episodes, the row `everyone`, fast crosses and lessons.
 
     Attributes:
       trending: What succeeds now beyond what the slow model expects.
+      crosses: What succeeds in which row beyond what is expected there.
+      lessons: What fails or works with whom beyond what the slow model expects.
       as_of: Last log position that was taken.
     """
 
@@ -31,6 +77,7 @@ class FastMemory:
         rules: EventRules,
         read_actor: Callable[[str, int], Iterable[LogRow]],
         read_event: Callable[[str], LogRow | None],
+        reading: Reading,
     ) -> None:
         """An empty memory.
 
@@ -39,54 +86,178 @@ class FastMemory:
           rules: What events mean.
           read_actor: All event rows of one actor up to a log position.
           read_event: The row of an event id, for taking a retracted one back.
+          reading: Events in the slow model's numbers.
         """
-        self.trending = Trending(config)
+        self.trending = Trending(config.trending_prior)
+        self.crosses = Crosses(config)
+        self.lessons = Lessons()
         self.as_of = 0
         self._config = config
         self._rules = rules
         self._read_actor = read_actor
         self._read_event = read_event
+        self._reading = reading
+        self._limits = Limits(per_day=config.per_day)
+        self._actors = Actors(self._limits)
+        self._judges = Actors(_JUDGES)
+        self._segments: dict[str, tuple[int, ...]] = {}
+        self._retracted: set[str] = set()
         self._users: OrderedDict[str, UserMemory] = OrderedDict()
 
-    def add(self, rows: Sequence[LogRow], number: Callable[[str], int], n_items: int) -> set[str]:
+    def add(self, rows: Sequence[LogRow], items: Items) -> set[str]:
         """Takes the next rows of the log.
 
         Args:
           rows: In log order; rows that are no events are passed over.
-          number: An item id's number, 0 for none.
-          n_items: Numbers in use.
+          items: The catalogue, with all the items that the rows name.
 
         Returns:
           The actors whose memory changed.
         """
-        events = [row for row in rows if row.kind == Kind.EVENT]
-        self._count(events, number, n_items)
+        changed: set[str] = set()
+        for period, chunk in groupby(rows, lambda row: row.seq // _CHORES_EVERY):
+            if period > self.as_of // _CHORES_EVERY:
+                self._chores(period, items)
+            for kind, part in groupby(chunk, lambda row: row.kind):
+                same = list(part)
+                if kind == Kind.EVENT:
+                    changed |= self._take(same, items)
+                elif kind == Kind.USER:
+                    self._describe(same)
+                self.as_of = same[-1].seq
+        return changed
+
+    def _describe(self, rows: Sequence[LogRow]) -> None:
+        for row in rows:
+            segments = self._reading.segments(row.details)
+            if row.user_id is not None and (segments or row.user_id in self._segments):
+                self._segments[row.user_id] = segments
+
+    def _take(self, events: Sequence[LogRow], items: Items) -> set[str]:
+        self._count(events, items)
         by_actor: dict[str, list[LogRow]] = {}
         for row in events:
             if (actor := actor_of(row)) is not None:
                 by_actor.setdefault(actor, []).append(row)
         for actor in by_actor.keys() & self._users.keys():
             self._users[actor].add(by_actor[actor])
-        if rows:
-            self.as_of = rows[-1].seq
         return set(by_actor)
 
-    def _count(self, events: Sequence[LogRow], number: Callable[[str], int], n_items: int) -> None:
-        """Adds successes to the trending row, and takes retracted ones out of it."""
-        counted: list[tuple[LogRow, float]] = []
-        for row in events:
+    def _chores(self, period: int, items: Items) -> None:
+        self._actors.forget_quiet()
+        self._judges.forget_quiet()
+        self.lessons.settle()
+        shares = self.trending.levels(items.share, 0)[1]
+        present = np.array([shares[place] for place in CROSS_HALF_LIVES])
+        self.crosses.gate(period, lambda which: present[:, which])
+
+    def _count(self, events: Sequence[LogRow], items: Items) -> None:
+        """Adds events to what everyone shares, and takes retracted ones out of it."""
+        tally = _Tally()
+        for row, said in zip(events, self._said(events, items), strict=True):
             taken_back = retracted_id(row)
-            if taken_back is None:
-                counted.append((row, 1.0))
-            elif (original := self._read_event(taken_back)) is not None:
-                counted.append((original, -1.0))
-        types = [row.event_type or "" for row, _ in counted]
-        values = np.array([np.nan if row.value is None else row.value for row, _ in counted])
-        items = np.array([number(row.item_id or "") for row, _ in counted], np.int64)
-        kept = (self._rules.outcomes(types, values) == Outcome.SUCCESS) & (items > 0)
-        times = np.array([row.timestamp_ms for row, _ in counted], np.int64)
-        weights = self._rules.weights(types) * np.array([sign for _, sign in counted])
-        self.trending.add(items[kept], times[kept], weights[kept], n_items)
+            if taken_back is not None:
+                self._take_back(taken_back, row, tally, items)
+            elif said is not None and row.event_id not in self._retracted:
+                self._say(row, said, tally)
+        tally.hand_over(self.trending, self.crosses, len(items))
+        self.lessons.add(tally.judged)
+
+    def _said(self, events: Sequence[LogRow], items: Items) -> list["_Said | None"]:
+        """What each event says, None for one that says nothing of success or failure."""
+        types = [row.event_type or "" for row in events]
+        values = np.array([np.nan if row.value is None else row.value for row in events])
+        outcomes = self._rules.outcomes(types, values).tolist()
+        weights = self._rules.weights(types).tolist()
+        rated = {name for name, rule in self._rules.rules.items() if rule.by_value}
+        return [
+            # a purchase is one actor's word as much as a click is
+            _Said(Success(row.timestamp_ms, number, min(weight, 1.0)), outcome == Outcome.SUCCESS)
+            if (outcome or (row.event_type in rated and row.value is not None))
+            and row.item_id is not None
+            and (number := items.number(row.item_id))
+            else None
+            for row, outcome, weight in zip(events, outcomes, weights, strict=True)
+        ]
+
+    def _say(self, row: LogRow, said: "_Said", tally: "_Tally") -> None:
+        actor = actor_of(row)
+        if actor is None:
+            return
+        if said.succeeded:
+            told = self._actors.take(actor, said.event)
+            if told.counts:
+                slots = self._reading.context(row.details, row.timestamp_ms)
+                tally.add(said.event, slots, told.sources)
+                tally.add_pairs(told.changes)
+        if actor in self._segments and self._judges.take(actor, said.event).counts:
+            self._judge(actor, said, 1, tally)
+
+    def _judge(self, actor: str, said: "_Said", sign: int, tally: "_Tally") -> None:
+        """Counts an outcome in the slots of the actor's segments, as they are now."""
+        segments, (at_ms, item, _) = self._segments.get(actor, ()), said.event
+        attributes = self._reading.attributes(item)
+        if segments and attributes:
+            chances = [self._reading.chance(segment, item) for segment in segments]
+            judged = Judged(at_ms, segments, attributes, float(said.succeeded), chances)
+            tally.judged.append((judged, sign))
+
+    def _take_back(self, event_id: str, row: LogRow, tally: "_Tally", items: Items) -> None:
+        """Makes the shared rows as if an event had never been; it may also come later."""
+        if event_id in self._retracted:
+            return
+        self._retracted.add(event_id)
+        original = self._read_event(event_id)
+        actor = None if original is None else actor_of(original)
+        if original is None or actor is None or original.seq >= row.seq:
+            return
+        rows = [r for r in self._read_actor(actor, row.seq - 1) if retracted_id(r) is None]
+        gone = self._retracted - {event_id}
+        found = zip(rows, self._said(rows, items), strict=True)
+        said = [(r, s) for r, s in found if s is not None and r.event_id not in gone]
+        left = [(r, s) for r, s in said if r.event_id != event_id]
+        self._take_back_successes(actor, said, left, tally)
+        if actor in self._segments:
+            for which, sign in _differences(said, left, _JUDGES):
+                self._judge(actor, which[1], sign, tally)
+            self._judges.replace(actor, [s.event for _, s in left])
+
+    def _take_back_successes(
+        self, actor: str, said: "_Told", left: "_Told", tally: "_Tally"
+    ) -> None:
+        said, left = ([pair for pair in each if pair[1].succeeded] for each in (said, left))
+        for (row, (success, _)), sign in _differences(said, left, self._limits):
+            slots = self._reading.context(row.details, row.timestamp_ms)
+            tally.add(success._replace(weight=sign * success.weight), slots)
+        _, pairs = spoken([s.event for _, s in said], self._limits)
+        _, pairs_left = spoken([s.event for _, s in left], self._limits)
+        pairs_left.subtract(pairs)
+        tally.add_pairs([(pair, n) for pair, n in pairs_left.items() if n])
+        self._actors.replace(actor, [s.event for _, s in left])
+
+    def drop_users(self) -> None:
+        """Lets go of everybody's memory; it is read from the log again when asked for."""
+        self._users.clear()
+
+    def told(self, row: LogRow, items: Items) -> tuple[Sequence[int], Sequence[int]] | None:
+        """What an event has told others: its sources and its moment's attributes.
+
+        None where it did not count: it is no success, or its actor had said enough.
+        """
+        actor = actor_of(row)
+        if actor is None or row.event_id in self._retracted:
+            return None
+        rows = [r for r in self._read_actor(actor, row.seq) if r.event_id not in self._retracted]
+        said = [(r, s) for r, s in zip(rows, self._said(rows, items), strict=True) if s is not None]
+        said = [(r, s) for r, s in said if s.succeeded and retracted_id(r) is None]
+        if not said or said[-1][0].seq != row.seq:
+            return None
+        counts, pairs = spoken([s.event for _, s in said], self._limits)
+        if not counts[-1]:
+            return None
+        at_ms, item, _ = said[-1][1].event
+        sources = [p.source for p, n in pairs.items() if n and p[1:3] == (item, at_ms)]
+        return sources, self._reading.context(row.details, row.timestamp_ms)
 
     def nobody(self) -> UserMemory:
         """The memory of one of whom nothing is known."""
@@ -104,3 +275,72 @@ class FastMemory:
         if len(self._users) > self._config.cached_users:
             self._users.popitem(last=False)
         return memory
+
+
+class _Said(NamedTuple):
+    """What an event says to others."""
+
+    event: Success
+    succeeded: bool
+
+
+_Told: TypeAlias = list[tuple[LogRow, _Said]]
+
+
+def _differences(
+    said: _Told, left: _Told, limits: Limits
+) -> Iterator[tuple[tuple[LogRow, _Said], int]]:
+    """What would no longer count (-1), or count instead (1), with less said."""
+    signs: dict[int, int] = {}
+    for events, sign in ((said, -1), (left, 1)):
+        counts, _ = spoken([s.event for _, s in events], limits)
+        for (row, _), counted in zip(events, counts, strict=True):
+            signs[row.seq] = signs.get(row.seq, 0) + sign * int(counted)
+    return ((pair, signs[pair[0].seq]) for pair in said if signs[pair[0].seq])
+
+
+@dataclass
+class _Tally:
+    """What a batch of events adds to what everyone shares, in the order of the log."""
+
+    successes: list[Success] = field(default_factory=list)
+    keys: list[int] = field(default_factory=list)
+    times: list[int] = field(default_factory=list)
+    weights: list[float] = field(default_factory=list)
+    lengths: list[int] = field(default_factory=list)
+    judged: list[tuple[Judged, int]] = field(default_factory=list)
+
+    def add(self, success: Success, slots: Sequence[int], sources: Sequence[int] = ()) -> None:
+        """Counts a success in the row `everyone`, the moment's rows and those of its sources."""
+        timestamp_ms, item, weight = success
+        self.successes.append(success)
+        self.keys += context_keys(slots, item)
+        self.keys += liked_keys(sources, item)
+        self._add(len(slots) + len(sources), timestamp_ms, weight)
+
+    def add_pairs(self, pairs: Sequence[tuple[Pair, int]]) -> None:
+        """Counts pairs as often as is said with them."""
+        for (source, target, timestamp_ms, weight), times in pairs:
+            self.keys += liked_keys([source], target)
+            self._add(1, timestamp_ms, times * weight)
+
+    def _add(self, n_cells: int, timestamp_ms: int, weight: float) -> None:
+        self.lengths.append(n_cells)
+        self.times.append(timestamp_ms)
+        self.weights.append(weight)
+
+    def hand_over(self, trending: Trending, crosses: Crosses, n_items: int) -> None:
+        """Adds it all."""
+        times, items, weights = zip(*self.successes, strict=True) if self.successes else ((),) * 3
+        trending.add(
+            np.array(items, np.int64),
+            np.array(times, np.int64),
+            np.array(weights, np.float64),
+            n_items,
+        )
+        lengths = np.array(self.lengths, np.int64)
+        crosses.add(
+            self.keys,
+            np.repeat(np.array(self.times, np.int64), lengths),
+            np.repeat(np.array(self.weights, np.float64), lengths),
+        )

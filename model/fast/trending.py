@@ -1,33 +1,66 @@
 """The row `everyone`: what succeeds now beyond what the slow model expects."""
 
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
-from model.fast.config import MemoryConfig
+from model.fast.decay import DecayClock
 
-_REBASE_HALF_LIVES = 64
+HALF_LIVES_S: Final = (600.0, 3_600.0, 43_200.0, 259_200.0, 1_209_600.0, 5_184_000.0)
+"""10 minutes, 1 hour, 12 hours, 3, 14 and 60 days: from news to films."""
+
+CROSS_HALF_LIVES: Final = (1, 4)
+"""Which of them fast crosses have."""
+
+_FIRST: Final = 1.0
+
+
+class Level(NamedTuple):
+    """The row `everyone` at one half-life.
+
+    Attributes:
+      where: [changed] items with successes.
+      residual: [changed] log-odds of their shares against those at the next longer half-life.
+      others: The same for all other items.
+    """
+
+    where: NDArray[np.intp]
+    residual: NDArray[np.float64]
+    others: float
 
 
 class Trending:
-    """Exponentially decayed successes of each item, as residual log-odds.
+    """Decayed successes of each item at several half-lives, as residual log-odds.
 
-    The rate of an item against the slow model's expectation follows a gamma-Poisson
-    model with prior mean 1: log((c + a) / (C·p + a)), c the item's decayed
-    successes, C all items', p the item's share by the slow model, a the prior in
-    pseudo-successes. An item nobody knew has a tiny p, so a burst of successes
-    lifts it at once, and it sinks as c decays.
+    The shares at each half-life are shrunk to those at the next longer one, and those at
+    the longest to what the slow model expects: p = (c + A·q) / (C + A), c the item's
+    successes beyond the first, C all items', q the longer share and A the prior in
+    pseudo-events, which grows with the root of the half-life. One event is not a fact: it
+    takes two actors to lift an item. How much the residual of each half-life says is
+    learned: minutes for news, weeks for films.
     """
 
-    def __init__(self, config: MemoryConfig) -> None:
-        self._config = config
-        self._half_life_ms = config.trending_half_life_s * 1000.0
-        # successes times 2 to the power of (their time - base) in half-lives: decay
-        # is then one factor for all items, applied when the row is read. Whole
-        # half-lives are split off everywhere, as scaling by them is exact: the sums
-        # come out the same wherever the base has moved to
-        self._scaled = np.zeros(0, np.float64)
-        self._base = 0
-        self._newest_ms = 0
+    def __init__(
+        self,
+        prior: float,
+        half_lives_s: Sequence[float] = HALF_LIVES_S,
+        shared: Sequence[int] = CROSS_HALF_LIVES,
+    ) -> None:
+        """Nothing has happened yet.
+
+        Args:
+          prior: A at the shortest half-life.
+          half_lives_s: Rising.
+          shared: Places of the half-lives at which others want shares.
+        """
+        longer = np.array(half_lives_s) / half_lives_s[0]
+        self._priors = (prior * np.sqrt(longer)).tolist()
+        self._shared = frozenset(shared)
+        self._clock = DecayClock(half_lives_s)
+        self._sums = np.zeros((len(half_lives_s), 0), np.float64)
+        self._length = 0
 
     def add(
         self,
@@ -46,41 +79,74 @@ class Trending:
           weights: [events] how much each counts.
           n_items: Items known by now; the row grows to this length.
         """
-        if n_items > len(self._scaled):
-            self._scaled = np.concatenate([self._scaled, np.zeros(n_items - len(self._scaled))])
+        self._reserve(n_items)
         if not len(items):
             return
-        self._newest_ms = max(self._newest_ms, int(timestamps_ms.max()))
-        newest = int(self._newest_ms // self._half_life_ms)
-        if newest - self._base > _REBASE_HALF_LIVES:
-            self._scaled = np.ldexp(self._scaled, self._base - newest)
-            self._base = newest
-        whole, part = np.divmod(timestamps_ms, self._half_life_ms)
-        grown = np.ldexp(
-            weights * np.exp2(part / self._half_life_ms), whole.astype(int) - self._base
-        )
-        np.add.at(self._scaled, items, grown)
+        moved = self._clock.advance(int(timestamps_ms.max()))
+        if moved is not None:
+            self._sums = np.ldexp(self._sums, moved)
+        for sums, grown in zip(self._sums, self._clock.grown(timestamps_ms, weights), strict=True):
+            np.add.at(sums, items, grown)
+
+    def _reserve(self, n_items: int) -> None:
+        self._length = max(self._length, n_items)
+        short = self._length - self._sums.shape[1]
+        if short > 0:
+            extra = max(short, self._sums.shape[1])
+            self._sums = np.concatenate([self._sums, np.zeros((len(self._sums), extra))], axis=1)
 
     def counts(self, now_ms: int) -> NDArray[np.float64]:
-        """[items] successes decayed to `now_ms`, or to the newest event if that is later."""
-        now = max(now_ms, self._newest_ms)
-        whole, part = divmod(now, self._half_life_ms)
-        faded = self._scaled * np.exp2(-part / self._half_life_ms)
-        return np.asarray(np.ldexp(faded, self._base - int(whole)))
+        """[half-lives, items] successes decayed to `now_ms`, or to the newest event if later."""
+        return self._sums[:, : self._length] * self._clock.faded(now_ms)[:, None]
 
-    def row(self, share: NDArray[np.floating], now_ms: int) -> NDArray[np.float32]:
-        """Residual log-odds of each item.
+    def levels(
+        self, share: NDArray[np.floating], now_ms: int
+    ) -> tuple[list[Level], dict[int, NDArray[np.float32]]]:
+        """The row at a moment.
 
         Args:
-          share: [items] share of successes that the slow model expects.
+          share: [items] share of successes that the slow model expects, above 0.
           now_ms: The moment to decay to.
 
         Returns:
-          [items] zero where nothing has happened.
+          For each half-life its residuals; and by the place of a half-life that crosses have,
+          [items] the shares at it.
         """
-        prior = self._config.trending_prior
-        counts = np.zeros(len(share))
-        counts[: len(self._scaled)] = self.counts(now_ms)
-        counts = np.maximum(counts, 0.0)
-        residual = np.log((counts + prior) / (counts.sum() * share + prior))
-        return np.asarray(self._config.trending_weight * residual, np.float32)
+        levels: list[Level] = []
+        shares: dict[int, NDArray[np.float32]] = {}
+        present, scale = np.array(share, np.float64), 1.0
+        factors = self._clock.faded(now_ms).tolist()
+        for place in reversed(range(len(factors))):
+            # few items have successes at a short half-life, and all others fall alike
+            where, counts = self._beyond_first(place, factors[place])
+            prior = self._priors[place]
+            total = float(counts.sum()) + prior
+            others = prior / total
+            ratio = (counts / (present[where] * scale) + prior) / total
+            levels.append(Level(where, np.log(ratio), float(np.log(others))))
+            present[where] *= ratio / others
+            scale *= others
+            if place in self._shared:
+                shares[place] = (present * scale).astype(np.float32)
+        return levels[::-1], shares
+
+    def _beyond_first(
+        self, place: int, factor: float
+    ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+        """The items with more than the first success, and how much more."""
+        sums = self._sums[place, : self._length]
+        if factor == 0.0:
+            return np.zeros(0, np.intp), np.zeros(0)
+        where = np.flatnonzero(sums > _FIRST / factor)
+        return where, sums[where] * factor - _FIRST
+
+    def row(
+        self, levels: Sequence[Level], factors: Sequence[float], n_items: int
+    ) -> NDArray[np.float32]:
+        """[items] log-odds of all half-lives together, each times its factor."""
+        total = np.zeros(n_items, np.float32)
+        for (where, residual, others), factor in zip(levels, factors, strict=True):
+            if factor:
+                total += np.float32(factor * others)
+                total[where] += (factor * (residual - others)).astype(np.float32)
+        return total

@@ -38,12 +38,16 @@ class Trained:
       examples: The events it was trained on, in its own feature space.
       metrics: Quality on the validation tail, of the fit that did not see the tail.
       training: Epochs, losses, the validation curve and the sizes of the model.
+      unseeing: The fit that did not see the tail.
+      seen_seq: No event behind this log position was seen by it.
     """
 
     bundle: Bundle
     examples: Examples
     metrics: dict[str, float]
     training: dict[str, Any]
+    unseeing: Bundle
+    seen_seq: int
 
 
 def train_from_scratch(
@@ -97,6 +101,8 @@ def train_from_scratch(
             "items": len(whole.space.items),
             **crosses,
         },
+        unseeing=make_bundle(head.space, search.parameters, calibration),
+        seen_seq=int(columns.seq[order[:cut]].max()),
     )
 
 

@@ -13,7 +13,12 @@ from pipelines.evaluation.chain import Nights
 
 OURS: Final = "ours"
 
-_MEMORY_OFF: Final[Mapping[str, Any]] = {"trending_weight": 0.0}
+_MEMORY_OFF: Final[Mapping[str, Any]] = {
+    "trending_weight": 0.0,
+    "cross_weight": 0.0,
+    "fast_weight": 0.0,
+    "lesson_weight": 0.0,
+}
 
 
 @dataclass(frozen=True)
@@ -64,7 +69,25 @@ PRODUCT: Final[Mapping[str, ProductArm]] = {
     OURS: ProductArm("consolidate", "slow model, fast memory, consolidation"),
     "wide": ProductArm("none", "wide half alone", _MEMORY_OFF, {"halves": "wide"}),
     "deep": ProductArm("none", "deep half alone", _MEMORY_OFF, {"halves": "deep"}),
-    "ours-trending": ProductArm("consolidate", "ours without what is trending", _MEMORY_OFF),
+    "ours-trending": ProductArm(
+        "consolidate", "ours without the row everyone", {"trending_weight": 0.0}
+    ),
+    "slow+fast-trending": ProductArm(
+        "none", "slow+fast without the row everyone", {"trending_weight": 0.0}
+    ),
+    "slow+fast-crosses": ProductArm(
+        "none", "slow+fast without fast crosses", {"cross_weight": 0.0}
+    ),
+    "slow+fast-weights": ProductArm("none", "slow+fast without fast weights", {"fast_weight": 0.0}),
+    "slow+fast-lessons": ProductArm("none", "slow+fast without lessons", {"lesson_weight": 0.0}),
+    "slow+fast-momentum": ProductArm("none", "slow+fast without momentum", {"momentum": 0.0}),
+    "slow+fast-decay": ProductArm(
+        "none", "slow+fast whose fast weights and lessons stay", {"forgetting_s": 1e12}
+    ),
+    "slow+fast-randomgate": ProductArm(
+        "none", "placebo: as many fast crosses kept, drawn by lot", {"gate": "random"}
+    ),
+    "slow+fast-nogate": ProductArm("none", "slow+fast with every cross kept", {"gate": "all"}),
     "slow+fast-anotheruser": ProductArm(
         "none", "placebo: every user gets another user's memory", kind="another user"
     ),

@@ -161,6 +161,7 @@ class _Job:
         with self.registry.lock():
             manifest = train_read(
                 read,
+                self.log,
                 _schema(self.stream),
                 self.plan.config,
                 self.registry,

@@ -5,7 +5,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from model.recommender import Prepared
+from model.prepared import Prepared
 from pipelines.baselines.error_memory import ErrorMemory
 from pipelines.evaluation.arm import FloatArray, Question
 from pipelines.evaluation.product import Product

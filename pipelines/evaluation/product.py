@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from model.fast.config import MemoryConfig
 from model.interactions import EventRules
-from model.recommender import Prepared, Recommender
+from model.prepared import Prepared
+from model.recommender import Recommender
 from model.request import Query
 from model.storage.event_log import open_log
 from pipelines.evaluation.arm import FloatArray, Question

@@ -42,7 +42,8 @@ _CLASSES: Final[Mapping[str, type[Product]]] = {
 }
 
 # What decides how versions are made, and how questions are answered.
-_LEARNING: Final = ("model/slow", "model/consolidation", "pipelines/learning.py")
+# A version says how much each part of the memory says beside it, so the memory decides too.
+_LEARNING: Final = ("model", "pipelines/learning.py", "pipelines/train.py")
 _ANSWERING: Final = ("model", "pipelines/baselines", "pipelines/evaluation/replay.py")
 
 
@@ -112,9 +113,11 @@ class Place:
 
     def chain(self, plan: ChainPlan) -> Path:
         """The folder of a chain."""
-        made_of = [config_as_json(plan.config.slow), self.digest, plan.nights, plan.seed]
+        config = plan.config
+        made_of: list[Any] = [config_as_json(config.slow), config_as_json(config.memory)]
+        made_of += [self.digest, plan.nights, plan.seed]
         if plan.nights != "none":
-            made_of.append(config_as_json(plan.config.night))
+            made_of.append(config_as_json(config.night))
         key = digest_of([*made_of, self.learning])
         return self.out / "chains" / f"{self.stream}-{plan.nights}-{plan.seed}-{key}"
 

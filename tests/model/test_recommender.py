@@ -6,28 +6,15 @@ import pytest
 from model.catalogue import Filter
 from model.errors import BadInputError
 from model.fast.config import MemoryConfig
+from model.fast.mixing import Mixing
 from model.interactions import Event, EventRules, ItemChange, Kind, UserChange
-from model.recommender import Recommender
 from model.request import PARTS, Query
 from model.slow.columns import Metadata, event_columns
 from model.slow.examples import Examples
 from model.slow.scorer import SlowScorer
 from model.storage.event_log import open_log
-from tests.tiny_model import tiny_model
-from tests.worlds import DAY_MS, metadata, ratings
-
-EVENTS = ratings(np.random.default_rng(0))
-NOW_MS = EVENTS[-1].timestamp_ms + 60_000
-MODEL = tiny_model()
-
-
-@pytest.fixture
-def log(tmp_path):
-    log = open_log(tmp_path / "events.db")
-    log.append(metadata(), received_ms=NOW_MS)
-    log.append(EVENTS, received_ms=NOW_MS)
-    yield log
-    log.close()
+from tests.recommending import EVENTS, MODEL, NOW_MS, ask, event, recommender_on
+from tests.worlds import metadata
 
 
 @pytest.fixture
@@ -35,20 +22,8 @@ def recommender(log):
     return recommender_on(log)
 
 
-def recommender_on(log, memory=MemoryConfig()):  # noqa: B008 - frozen
-    return Recommender(SlowScorer(MODEL.bundle), "v1", log, EventRules(), memory)
-
-
-def event(event_id, user="u1", item="i0", kind="click", at=NOW_MS, **more):
-    return Event(event_id, kind, at, user_id=user, item_id=item, **more)
-
-
 def seen_by(user):
     return {e.item_id for e in EVENTS if e.user_id == user}
-
-
-def ask(recommender, user="u1", **more):
-    return recommender.recommend(Query(user_id=user, now_ms=NOW_MS, **more))
 
 
 def test_the_list_equals_scoring_every_item_and_sorting(recommender):
@@ -105,6 +80,7 @@ def test_named_crosses_and_trending_are_what_the_parts_say(recommender):
         assert trending in ([], [pytest.approx(reply.parts["fast_wide"][place])])
 
 
+@pytest.mark.usefixtures("every_cause")
 def test_leaving_an_event_out_changes_the_deep_score_by_what_was_stated(log, tmp_path):
     reply = ask(recommender_on(log), n=20, explain="full", exclude_seen=False)
     stated = [
@@ -176,9 +152,11 @@ def test_seed_items_act_as_the_events_would(log):
         [event("s1", user="x", item="i4"), event("s2", user="x", item="i7", at=NOW_MS + 1)],
         received_ms=NOW_MS,
     )
-    lived = recommender_on(log, MemoryConfig(trending_weight=0.0))
+    # only what happened moves fast weights and what is trending
+    history = MemoryConfig(trending_weight=0.0, fast_weight=0.0)
+    lived = recommender_on(log, history)
     asked = lived.recommend(Query(user_id="x", now_ms=NOW_MS))
-    dry = recommender_on(log, MemoryConfig(trending_weight=0.0))
+    dry = recommender_on(log, history)
     again = dry.recommend(Query(seed_items=("i4", "i7"), now_ms=NOW_MS))
     assert again.item_ids == asked.item_ids
     np.testing.assert_allclose(again.scores, asked.scores, atol=1e-6)
@@ -229,16 +207,21 @@ def test_an_empty_catalogue_gives_an_empty_list(tmp_path):
     empty.close()
 
 
-def test_a_new_item_is_recommended_at_once_and_a_burst_brings_it_to_the_top(log):
-    config = MemoryConfig(trending_half_life_s=3600.0, trending_weight=2.0, trending_prior=1.0)
-    recommender = recommender_on(log, config)
+def test_a_new_item_comes_first_within_minutes_and_goes_within_the_hour_when_it_cools(log):
+    news = Mixing(slow=0.2, trending=(1.0,) * 6)
+    recommender = recommender_on(log, mixing=news)
     log.append([ItemChange("fresh", {"genres": ("odd",)})], received_ms=NOW_MS)
     assert "fresh" in ask(recommender, n=500).item_ids
-    burst = [event(f"b{n}", user=f"fan{n}", item="fresh") for n in range(300)]
+    burst = [event(f"b{n}", user=f"fan{n}", item="fresh", at=NOW_MS + n) for n in range(300)]
     log.append(burst, received_ms=NOW_MS)
     assert ask(recommender, user="bystander").item_ids[0] == "fresh"
-    later = recommender.recommend(Query(user_id="bystander", now_ms=NOW_MS + DAY_MS))
-    assert later.item_ids[0] != "fresh"
+    next_hour = NOW_MS + 3_600_000
+    others = [
+        event(f"o{n}", user=f"reader{n}", item=f"i{n % 3}", at=next_hour + n) for n in range(150)
+    ]
+    log.append(others, received_ms=next_hour)
+    later = recommender.recommend(Query(user_id="bystander", now_ms=next_hour + 60_000))
+    assert later.item_ids.index("fresh") >= 3
 
 
 def test_deleted_and_hidden_items_leave_the_lists(log, recommender):

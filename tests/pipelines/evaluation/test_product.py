@@ -97,8 +97,8 @@ def test_an_arm_with_a_random_future_is_at_chance(tmp_path):
 def test_a_log_that_shows_too_much_is_caught_by_the_audit(tmp_path):
     """The harness is broken on purpose: the log ends one event too late."""
     stream = random_future(STREAM, np.random.default_rng(3))
-    # a popularity that one event can lead, so that an event seen early shows
-    memory = MemoryConfig(trending_weight=20.0, trending_half_life_s=1.0, trending_prior=0.01)
+    # fast weights that one event can lead, so that an event seen early shows
+    memory = MemoryConfig(fast_weight=20.0, step=1.0)
     made = made_in(tmp_path, stream)
     honest, leaking = on(made, stream, memory), on(made, stream, memory)
     leaking.recommender._log._before += 1  # noqa: SLF001 - what is broken is inside

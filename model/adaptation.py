@@ -1,0 +1,329 @@
+"""What the slow model did not expect of one user: fast weights and a correction of chances.
+
+Each event is held against the slow score and the user's own fast weights as they stood
+before it. Worked out when the user is asked for, from the newest events alone, event by
+event: so the result is the same to the bit whether it grew with the events or was made
+from the log at once.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby, islice
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.catalogue import Catalogue
+from model.fast.config import MemoryConfig
+from model.fast.exemplars import Episode, UserMemory
+from model.fast.weights import FastWeights, Step, Surprise, shares_of, surprise
+from model.interactions import Outcome
+from model.slow.features import PADDING, FeatureSpace, QueryBatch
+from model.slow.scorer import FloatArray, SlowScorer
+
+_BLOCK: Final = 32
+_COMPARED: Final = 2_048
+_PSEUDO_INFORMATION: Final = 4.0
+_LEAST_INFORMATION: Final = 1.0
+_LARGEST_WEIGHT: Final = 2.0
+
+Moment = Callable[[str | None, int], Sequence[int]]
+"""The joint numbers of a moment's attributes, from an event's details and time."""
+
+
+class History(NamedTuple):
+    """Item numbers of what a user did, newest first."""
+
+    liked: Sequence[int]
+    disliked: Sequence[int]
+    last: int
+
+
+class Person(NamedTuple):
+    """A user as the slow model knows them.
+
+    Attributes:
+      number: User number, 0 for unknown.
+      slots: Joint numbers of the user's attributes.
+      described: Whether any attribute is known.
+    """
+
+    number: int
+    slots: list[int]
+    described: bool
+
+
+def request(
+    space: FeatureSpace, person: Person, history: History, moment: Sequence[int] = ()
+) -> QueryBatch:
+    """A batch of one request.
+
+    Args:
+      space: The slow model's.
+      person: Who asks.
+      history: As far back as the space looks, or further.
+      moment: Joint numbers of the moment's attributes.
+    """
+    attributes = [*person.slots, *moment]
+    return QueryBatch(
+        user=np.array([person.number], np.int32),
+        liked=_padded(history.liked, space.history),
+        disliked=_padded(history.disliked, space.history),
+        last=np.array([history.last], np.int32),
+        attributes=np.array([attributes], np.int32).reshape(1, -1),
+    )
+
+
+def _padded(numbers: Sequence[int], length: int) -> NDArray[np.int32]:
+    """[1, length] item numbers, -1 padded."""
+    table = np.full((1, length), PADDING, np.int32)
+    newest = list(islice(numbers, length))
+    table[0, : len(newest)] = newest
+    return table
+
+
+@dataclass
+class Chance:
+    """How a user's outcomes differ from the chances that were said: a lesson about the user.
+
+    One Newton step of the most probable shift in log-odds, δ = Σ(y - p) / (Σp(1 - p) + λ).
+
+    Attributes:
+      half_life_s: How fast it fades.
+      residual: Σ(y - p), fading.
+      information: Σp(1 - p), fading.
+      at_ms: The moment of the last event.
+    """
+
+    half_life_s: float
+    residual: float = 0.0
+    information: float = 0.0
+    at_ms: int = 0
+
+    def add(self, label: float, chance: float, timestamp_ms: int) -> None:
+        """Takes one outcome in."""
+        kept = self._kept(timestamp_ms)
+        self.residual = self.residual * kept + label - chance
+        self.information = self.information * kept + chance * (1.0 - chance)
+        self.at_ms = timestamp_ms
+
+    def _kept(self, now_ms: int) -> float:
+        return float(np.exp2(-max(now_ms - self.at_ms, 0) / 1000.0 / self.half_life_s))
+
+    def shift(self, now_ms: int) -> float:
+        """δ in log-odds at this moment."""
+        kept = self._kept(now_ms)
+        return self.residual * kept / (self.information * kept + _PSEUDO_INFORMATION)
+
+    @property
+    def score_test(self) -> float:
+        """T = Σ(y - p) / √Σp(1 - p): about N(0, 1) where the slow model is right."""
+        if self.information < _LEAST_INFORMATION:
+            return 0.0
+        return self.residual / float(np.sqrt(self.information))
+
+
+@dataclass
+class Personal:
+    """What is known of one user beyond the slow model.
+
+    Attributes:
+      weights: The fast weights.
+      chance: The correction of chances.
+    """
+
+    weights: FastWeights
+    chance: Chance
+
+
+class Judgement(NamedTuple):
+    """One event as it was met.
+
+    Attributes:
+      episode: The event.
+      surprise: None for one that is neither success nor failure.
+      chance: The slow model's chance of success, None without one.
+    """
+
+    episode: Episode
+    surprise: Surprise | None
+    chance: float | None
+
+
+class _State:
+    """A user's `Personal` and how far it has come."""
+
+    def __init__(self, personal: Personal, revision: int, start: int) -> None:
+        self.personal = personal
+        self.revision = revision
+        self.start = start
+        self.done = start
+
+    def leads_to(self, memory: UserMemory, start: int) -> bool:
+        """Whether going on from here ends where starting anew would."""
+        if (self.revision, self.start) != (memory.revision, start):
+            return False
+        at, episodes = self.done, memory.episodes
+        # events of one moment are met together
+        return not (
+            self.start < at < len(episodes)
+            and episodes[at].timestamp_ms == episodes[at - 1].timestamp_ms
+        )
+
+
+class Adaptation:
+    """Follows users' events and keeps what was not expected of them."""
+
+    def __init__(
+        self, scorer: SlowScorer, catalogue: Catalogue, config: MemoryConfig, moment: Moment
+    ) -> None:
+        self._scorer = scorer
+        self._catalogue = catalogue
+        self._config = config
+        self._moment = moment
+        # what an item is held against: fixed for a model, whatever items come later
+        known = scorer.share[1:]
+        most = min(_COMPARED, len(known))
+        self._compared = 1 + np.sort(np.argsort(-known, kind="stable")[:most])
+        self._vectors = np.ascontiguousarray(scorer.vectors[self._compared])
+        self._bias = scorer.bias[self._compared]
+        squared = np.square(self._vectors, dtype=np.float64).sum(axis=1)
+        self._length = float(np.sqrt(squared.mean())) if squared.any() else 1.0
+        self._states: OrderedDict[str, _State] = OrderedDict()
+
+    def forget(self, actor: str | None = None) -> None:
+        """Drops what was worked out for one user, or for all."""
+        if actor is None:
+            self._states.clear()
+        else:
+            self._states.pop(actor, None)
+
+    def nobody(self) -> Personal:
+        """What is known of one of whom nothing is known."""
+        weights = FastWeights(self._config, self._vectors.shape[1], self._length)
+        return Personal(weights, Chance(self._config.forgetting_s))
+
+    def of(self, actor: str, memory: UserMemory, person: Person) -> Personal:
+        """What is known of a user.
+
+        Args:
+          actor: Whose.
+          memory: The user's events.
+          person: Who it is.
+        """
+        state = self._states.get(actor)
+        start = _start(len(memory.episodes))
+        if state is None or not state.leads_to(memory, start):
+            state = self._states[actor] = _State(self.nobody(), memory.revision, start)
+        self._states.move_to_end(actor)
+        for judged in self._judged(memory, person, state.personal, state.done):
+            self._learn(state.personal, judged)
+        state.done = len(memory.episodes)
+        if len(self._states) > self._config.cached_users:
+            self._states.popitem(last=False)
+        return state.personal
+
+    def given(
+        self, memory: UserMemory, person: Person, now_ms: int
+    ) -> list[tuple[Episode, NDArray[np.float64]]]:
+        """The newest events with [d] what each has given to the fast weights of the moment."""
+        personal = self.nobody()
+        episodes: list[Episode] = []
+        steps: list[Step] = []
+        for one in self._judged(memory, person, personal, _start(len(memory.episodes))):
+            step = self._learn(personal, one)
+            if step is not None:
+                episodes.append(one.episode)
+                steps.append(step)
+        faded = personal.weights.kept(now_ms)
+        return list(zip(episodes, shares_of(steps) * faded, strict=True))
+
+    def judged(self, memory: UserMemory, person: Person) -> list[Judgement]:
+        """The newest events of a user as they were met."""
+        found, personal = [], self.nobody()
+        for one in self._judged(memory, person, personal, _start(len(memory.episodes))):
+            self._learn(personal, one)
+            found.append(one)
+        return found
+
+    def _judged(
+        self, memory: UserMemory, person: Person, personal: Personal, done: int
+    ) -> Iterator[Judgement]:
+        """Holds further events against what was expected; what is yielded is then learned.
+
+        Events of one moment are all met before any of them is learned.
+        """
+        episodes, number = memory.episodes, self._catalogue.number
+        length = self._scorer.space.history
+        for _, tied in groupby(islice(episodes, done, None), lambda e: e.timestamp_ms):
+            group = list(tied)
+            liked, disliked = memory.before(group[0], length)
+            last = number(episodes[done - 1].item_id) if done else PADDING
+            history = History(
+                [number(e.item_id) for e in liked], [number(e.item_id) for e in disliked], last
+            )
+            yield from [self._meet(e, history, person, personal) for e in group]
+            done += len(group)
+
+    def _meet(
+        self, episode: Episode, history: History, person: Person, personal: Personal
+    ) -> Judgement:
+        if not episode.labelled:
+            return Judgement(episode, None, None)
+        scorer, vectors = self._scorer, self._catalogue.vectors
+        number = self._catalogue.number(episode.item_id)
+        moment = self._moment(episode.details, episode.timestamp_ms)
+        batch = request(scorer.space, person, history, moment)
+        hidden = scorer.hidden(scorer.history_inputs(batch, vectors), batch.attributes)
+        said = scorer.probabilities(hidden, vectors, np.array([[number]]))
+        chance = None if said is None else float(said[0, 0])
+        if episode.outcome is Outcome.NEUTRAL:
+            return Judgement(episode, None, chance)
+        return Judgement(episode, self._surprise(number, hidden, batch, personal, episode), chance)
+
+    def _surprise(
+        self,
+        number: int,
+        hidden: FloatArray,
+        batch: QueryBatch,
+        personal: Personal,
+        episode: Episode,
+    ) -> Surprise:
+        scorer, vector = self._scorer, self._catalogue.vectors[number]
+        wide = scorer.wide(scorer.space.wide_rows(batch), len(self._catalogue))[0]
+        none = np.full((1, 1), PADDING, np.int32)
+        own = personal.weights.at(episode.timestamp_ms).astype(np.float32)
+        scores = scorer.score_hidden(hidden, none, self._vectors).deep[0]
+        scores = scores + self._bias + wide[self._compared] + self._vectors @ own
+        place = int(np.searchsorted(self._compared, number))
+        if place < len(self._compared) and self._compared[place] == number:
+            score = float(scores[place])
+            scores[place] = -np.inf
+        else:
+            deep = scorer.score_hidden(hidden, none, vector[None, :]).deep[0, 0]
+            score = float(deep + self._catalogue.bias[number] + wide[number] + vector @ own)
+        return surprise(scores, self._vectors, score, vector)
+
+    def _learn(self, personal: Personal, judged: Judgement) -> Step | None:
+        episode, config, step = judged.episode, self._config, None
+        if judged.surprise is not None:
+            size = min(episode.weight, _LARGEST_WEIGHT)
+            if episode.outcome is Outcome.FAILURE:
+                size *= -config.failure_step
+            vector = self._catalogue.vectors[self._catalogue.number(episode.item_id)]
+            gradient = judged.surprise.gradient
+            step = personal.weights.push(gradient, vector, episode.timestamp_ms, size)
+        if judged.chance is not None:
+            label = float(episode.outcome is Outcome.SUCCESS)
+            personal.chance.add(label, judged.chance, episode.timestamp_ms)
+        return step
+
+
+def _start(n_episodes: int) -> int:
+    """The first of the newest events that are looked at.
+
+    It moves in whole blocks, so that nearly every new event only adds to what was there.
+    """
+    return max(n_episodes // _BLOCK - 1, 0) * _BLOCK

@@ -1,0 +1,203 @@
+"""A sparse table of decayed sums: cells (row, item), only those that something fell into."""
+
+from collections.abc import Callable, Sequence
+from itertools import chain
+from typing import Final, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.fast.decay import DecayClock
+
+REST: Final = 0
+"""The column of a row that holds what was let go of it; item numbers begin at 1."""
+
+Judge: TypeAlias = Callable[
+    [NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]], NDArray[np.bool_]
+]
+
+_NONE: Final[list[int]] = []
+_ITEM_BITS: Final = 32
+_ITEMS: Final = (1 << _ITEM_BITS) - 1
+_ROOM: Final = 1_024
+
+
+class Cells(NamedTuple):
+    """Cells of several rows, side by side.
+
+    Attributes:
+      slot: [cells] which of the rows that were asked for.
+      item: [cells] column, `REST` for what the row has let go.
+      sums: [half-lives, cells] decayed sums.
+    """
+
+    slot: NDArray[np.int64]
+    item: NDArray[np.int64]
+    sums: NDArray[np.float64]
+
+
+def cell_key(row: int, item: int) -> int:
+    """One number for a cell; rows lie in [0, 2^31), items in [0, 2^32)."""
+    return row << _ITEM_BITS | item
+
+
+class CellTable:
+    """Decayed sums by cell.
+
+    Settled cells lie in arrays sorted by key; new ones are kept beside them until
+    `settle`. Every cell's sum is that of its events in their order, whatever the calls; the
+    order in which cells are read depends on when the new ones settled, so that must be
+    decided by the log and not by the calls.
+    """
+
+    def __init__(self, half_lives_s: Sequence[float]) -> None:
+        self._clock = DecayClock(half_lives_s)
+        self._keys = np.zeros(0, np.int64)
+        self._sums = np.zeros((len(half_lives_s), 0), np.float64)
+        self._fresh: dict[int, int] = {}
+        self._fresh_of_row: dict[int, list[int]] = {}
+        self._fresh_keys = np.zeros(_ROOM, np.int64)
+        self._fresh_sums = np.zeros((len(half_lives_s), _ROOM), np.float64)
+
+    def __len__(self) -> int:
+        """Number of cells."""
+        return len(self._keys) + len(self._fresh)
+
+    @property
+    def newest_ms(self) -> int:
+        """The latest event that was counted."""
+        return self._clock.newest_ms
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of the settled arrays once all cells have settled."""
+        return len(self) * (8 + 8 * len(self._clock))
+
+    def add(
+        self,
+        keys: Sequence[int],
+        timestamps_ms: NDArray[np.int64],
+        weights: NDArray[np.float64],
+    ) -> None:
+        """Adds weights to cells, in the order given; a negative weight takes one back.
+
+        Args:
+          keys: [events] from `cell_key`; a cell may come several times.
+          timestamps_ms: [events] when, in any order.
+          weights: [events] how much.
+        """
+        if not keys:
+            return
+        key = np.array(keys, np.int64)
+        moved = self._clock.advance(int(timestamps_ms.max()))
+        if moved is not None:
+            self._sums = np.ldexp(self._sums, moved)
+            self._fresh_sums = np.ldexp(self._fresh_sums, moved)
+        grown = self._clock.grown(timestamps_ms, weights)
+        at = np.searchsorted(self._keys, key)
+        settled = np.zeros(len(key), bool)
+        if len(self._keys):
+            settled = self._keys[np.minimum(at, len(self._keys) - 1)] == key
+            _add(self._sums, at[settled], grown[:, settled])
+        if not settled.all():
+            places = self._places(key[~settled].tolist())
+            _add(self._fresh_sums, places, grown[:, ~settled])
+
+    def _places(self, keys: list[int]) -> NDArray[np.intp]:
+        """[keys] the place of each among the new cells, made where there is none."""
+        fresh, of_row, before = self._fresh, self._fresh_of_row, len(self._fresh)
+        places: list[int] = []
+        new: list[int] = []
+        for key in keys:
+            place = fresh.get(key)
+            if place is None:
+                place = fresh[key] = len(fresh)
+                of_row.setdefault(key >> _ITEM_BITS, []).append(place)
+                new.append(key)
+            places.append(place)
+        if len(fresh) > len(self._fresh_keys):
+            room = np.zeros((1 + len(self._clock), len(fresh)))
+            self._fresh_keys = np.concatenate([self._fresh_keys, room[0].astype(np.int64)])
+            self._fresh_sums = np.concatenate([self._fresh_sums, room[1:]], axis=1)
+        self._fresh_keys[before : len(fresh)] = new
+        return np.array(places, np.intp)
+
+    def settle(self) -> bool:
+        """Puts the new cells among the others once there are enough, and says if it did."""
+        enough = len(self._fresh) >= max(_ROOM, len(self._keys) // 32)
+        if enough:
+            self._settle()
+        return enough
+
+    def _settle(self) -> None:
+        """Puts the new cells among the others."""
+        if not self._fresh:
+            return
+        keys = self._fresh_keys[: len(self._fresh)]
+        order = np.argsort(keys)
+        keys, sums = keys[order], self._fresh_sums[:, order]
+        at = np.searchsorted(self._keys, keys)
+        self._keys = np.insert(self._keys, at, keys)
+        self._sums = np.insert(self._sums, at, sums, axis=1)
+        self._fresh, self._fresh_of_row = {}, {}
+        self._fresh_keys = np.zeros(_ROOM, np.int64)
+        self._fresh_sums = np.zeros((len(self._clock), _ROOM))
+
+    def rows(self, rows: Sequence[int], now_ms: int, *, signed: bool = False) -> Cells:
+        """The cells of some rows, decayed to a moment or to the newest event if later.
+
+        Args:
+          rows: Their numbers.
+          now_ms: The moment.
+          signed: Whether a sum may be below 0; counts that were taken back may not.
+        """
+        wanted = np.array(rows, np.int64)
+        starts = np.searchsorted(self._keys, wanted << _ITEM_BITS)
+        lengths = np.searchsorted(self._keys, (wanted + 1) << _ITEM_BITS) - starts
+        slot = np.repeat(np.arange(len(wanted)), lengths)
+        first = np.cumsum(lengths) - lengths
+        at = np.arange(slot.size) - np.repeat(first - starts, lengths)
+        keys, sums = self._keys[at], self._sums[:, at]
+        fresh = [self._fresh_of_row.get(row, _NONE) for row in rows]
+        if any(fresh):
+            places = np.array(list(chain.from_iterable(fresh)), np.intp)
+            slot = np.concatenate([slot, np.repeat(np.arange(len(rows)), list(map(len, fresh)))])
+            keys = np.concatenate([keys, self._fresh_keys[places]])
+            sums = np.concatenate([sums, self._fresh_sums[:, places]], axis=1)
+        faded = sums * self._clock.faded(now_ms)[:, None]
+        return Cells(slot, keys & _ITEMS, faded if signed else np.maximum(faded, 0.0))
+
+    def keep(self, judge: Judge) -> int:
+        """Lets go of the cells that are not worth keeping; a row's total stays what it is.
+
+        Args:
+          judge: Told [cells] row, [cells] item and [half-lives, cells] sums as of the
+            newest event, in the order of (row, item); says which to keep.
+
+        Returns:
+          How many were let go.
+        """
+        self._settle()
+        if not len(self._keys):
+            return 0
+        rows, items = self._keys >> _ITEM_BITS, self._keys & _ITEMS
+        sums = np.maximum(self._sums * self._clock.faded(0)[:, None], 0.0)
+        kept = judge(rows, items, sums) | (items == REST)
+        if kept.all():
+            return 0
+        gone, gone_sums = rows[~kept], self._sums[:, ~kept]
+        starts = np.flatnonzero(np.diff(gone, prepend=-1))
+        rest = np.add.reduceat(gone_sums, starts, axis=1)
+        self._keys, self._sums = self._keys[kept], self._sums[:, kept]
+        keys = gone[starts] << _ITEM_BITS | REST
+        new = ~np.isin(keys, self._keys)
+        at = np.searchsorted(self._keys, keys[new])
+        self._keys = np.insert(self._keys, at, keys[new])
+        self._sums = np.insert(self._sums, at, 0.0, axis=1)
+        _add(self._sums, np.searchsorted(self._keys, keys), rest)
+        return int(np.count_nonzero(~kept))
+
+
+def _add(sums: NDArray[np.float64], at: NDArray[np.intp], grown: NDArray[np.float64]) -> None:
+    for row, added in zip(sums, grown, strict=True):
+        np.add.at(row, at, added)

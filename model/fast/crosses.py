@@ -1,0 +1,183 @@
+"""Fast crosses: what follows upon what, and what is read under which circumstances, now.
+
+A row is one value of a query-side feature, as in the slow model's cross table: a recent
+success (`liked=item`) or a value of the moment (`device=phone`). A cross says how much
+more often an item succeeds in its row than everywhere.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.fast.cells import REST, CellTable
+from model.fast.config import MemoryConfig
+from model.fast.trending import CROSS_HALF_LIVES, HALF_LIVES_S
+
+CROSS_HALF_LIVES_S: Final = tuple(HALF_LIVES_S[which] for which in CROSS_HALF_LIVES)
+
+Shares: TypeAlias = Callable[[NDArray[np.int64]], NDArray[np.floating]]
+"""[half-lives, items] share of all successes that items have now, at the crosses' half-lives."""
+
+_GATE_FROM: Final = 16_384
+_CELL_BYTES: Final = 8 + 8 * len(CROSS_HALF_LIVES)
+_SALT: Final = 0x9E3779B97F4A7C15
+
+
+def liked_row(item: int) -> int:
+    """The row of those who liked an item."""
+    return 2 * item
+
+
+def context_row(slot: int) -> int:
+    """The row of a moment's attribute value, by its joint number."""
+    return 2 * slot + 1
+
+
+def liked_keys(sources: Sequence[int], item: int) -> list[int]:
+    """The cells of an item in the rows of those who liked these."""
+    return [source << 33 | item for source in sources]
+
+
+def context_keys(slots: Sequence[int], item: int) -> list[int]:
+    """The cells of an item in the rows of these attribute values."""
+    odd = 1 << 32 | item
+    return [slot << 33 | odd for slot in slots]
+
+
+class Found(NamedTuple):
+    """What crosses add to scores, cell by cell.
+
+    Attributes:
+      slot: [cells] which of the rows that were asked for.
+      item: [cells] item number.
+      added: [cells] log-odds, at least 0.
+    """
+
+    slot: NDArray[np.int64]
+    item: NDArray[np.int64]
+    added: NDArray[np.float32]
+
+
+class Crosses:
+    """Counts of (row, item) against what the row's and the item's totals let expect.
+
+    A cross adds log((c + a) / (C·p + a)) where that is above 0: c the decayed successes in
+    the cell, C those in the row, p the item's share of all successes of late, a the prior.
+    """
+
+    def __init__(self, config: MemoryConfig) -> None:
+        self._config = config
+        self._table = CellTable(CROSS_HALF_LIVES_S)
+        self._gate_at = _GATE_FROM
+
+    def __len__(self) -> int:
+        """Number of crosses that are kept."""
+        return len(self._table)
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes that they take."""
+        return self._table.n_bytes
+
+    def add(
+        self,
+        keys: Sequence[int],
+        timestamps_ms: NDArray[np.int64],
+        weights: NDArray[np.float64],
+    ) -> None:
+        """Counts successes in cells; a negative weight takes one back."""
+        self._table.add(keys, timestamps_ms, weights)
+
+    def found(
+        self,
+        rows: Sequence[int],
+        factors: NDArray[np.float64],
+        now_ms: int,
+        shares: Shares,
+    ) -> Found:
+        """What these rows add to which items.
+
+        Args:
+          rows: Rows that a request activates.
+          factors: [rows, half-lives] how much each says.
+          now_ms: The moment to decay to.
+          shares: Present shares of items.
+        """
+        each = self.residuals(rows, now_ms, shares)
+        added = (each.added * factors[each.slot].T).sum(axis=0)
+        return Found(each.slot, each.item, added.astype(np.float32))
+
+    def residuals(self, rows: Sequence[int], now_ms: int, shares: Shares) -> Found:
+        """The same before factors: `added` is [half-lives, cells]."""
+        slot, item, sums = self._table.rows(rows, now_ms)
+        totals = np.array([np.bincount(slot, row, len(rows)) for row in sums])
+        real = item != REST
+        slot, item, sums = slot[real], item[real], sums[:, real]
+        expected = totals[:, slot] * shares(item)
+        prior = self._config.cross_prior
+        residual = np.log((sums + prior) / (expected + prior))
+        return Found(slot, item, np.maximum(residual, 0.0))
+
+    def gate(self, seed: int, shares: Shares) -> None:
+        """Keeps the crosses that are worth their memory, once enough new ones have come.
+
+        Args:
+          seed: Decides what the gate `random` draws.
+          shares: Present shares of items.
+        """
+        self._table.settle()
+        if self._config.gate == "all" or len(self._table) < self._gate_at:
+            return
+        self._table.keep(lambda *cells: self._worth_keeping(cells, seed, shares))
+        self._gate_at = max(len(self._table) * 5 // 4, _GATE_FROM)
+
+    def _worth_keeping(
+        self,
+        cells: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]],
+        seed: int,
+        shares: Shares,
+    ) -> NDArray[np.bool_]:
+        rows, items, sums = cells
+        prior = self._config.cross_prior
+        starts = np.flatnonzero(np.diff(rows, prepend=-1))
+        row = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(rows)))
+        totals = np.add.reduceat(sums, starts, axis=1)[:, row]
+        # what the cell is worth: its events, each by how much less surprising it gets
+        nats = sums * np.log((sums + prior) / (totals * shares(items) + prior))
+        rest = items == REST
+        worth = np.where(rest, np.inf, nats.max(axis=0))
+        by_worth = np.lexsort((-worth, rows))
+        rank = np.empty(len(rows), np.int64)
+        rank[by_worth] = np.arange(len(rows)) - starts[row[by_worth]]
+        # the rest of a row ranks first where there is one, and is no cross
+        most = self._config.crosses_per_row + np.maximum.reduceat(rest, starts)[row]
+        kept = (worth >= self._config.gate_nats) & (rank < most)
+        kept = _best(worth, kept, self._config.cross_megabytes * 1_000_000 // _CELL_BYTES)
+        if self._config.gate == "random":
+            kept = (
+                _best(_lots(rows, items, seed), ~rest, int(np.count_nonzero(kept & ~rest))) | rest
+            )
+        return kept
+
+
+def _best(
+    worth: NDArray[np.floating] | NDArray[np.uint64], among: NDArray[np.bool_], most: int
+) -> NDArray[np.bool_]:
+    """[cells] the cells of the greatest worth among some, at most so many; first come, first."""
+    at = np.flatnonzero(among)
+    if len(at) <= most:
+        return among
+    kept = np.zeros(len(among), bool)
+    # the largest last, and of equal ones the first
+    kept[at[::-1][np.argsort(worth[at][::-1], kind="stable")][len(at) - most :]] = True
+    return kept
+
+
+def _lots(rows: NDArray[np.int64], items: NDArray[np.int64], seed: int) -> NDArray[np.uint64]:
+    """[cells] a lot for each cell: what it draws depends on cell and seed alone."""
+    mixed = (rows << 32 | items).astype(np.uint64) ^ np.uint64((seed * _SALT) & (2**64 - 1))
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
+    return np.asarray(mixed ^ (mixed >> np.uint64(31)))

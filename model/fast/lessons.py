@@ -1,0 +1,123 @@
+"""Lessons: what fails, or works, with whom beyond what the slow model expects.
+
+A failure is no fact about an item but a count in a slot: a segment of users and an
+attribute of items. Only what a slot says beyond chance applies, it fades, and it ends
+when too little of it is left (Xia et al. 2026 on failures; one Newton step of a MAP).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from model.fast.cells import REST, CellTable, cell_key
+
+HALF_LIFE_S: Final = 1_209_600.0
+_PSEUDO_INFORMATION: Final = 5.0
+_LEAST_INFORMATION: Final = 1.0
+_LEAST_SCORE_TEST: Final = 2.0
+
+
+class Judged(NamedTuple):
+    """An outcome as far as lessons are concerned.
+
+    Attributes:
+      timestamp_ms: When.
+      segments: Joint numbers of the user's attributes.
+      attributes: Joint numbers of the item's attributes.
+      label: 1 for a success, else 0.
+      chances: The slow model's chance of success for each of the segments.
+    """
+
+    timestamp_ms: int
+    segments: Sequence[int]
+    attributes: Sequence[int]
+    label: float
+    chances: Sequence[float]
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What was learned about one slot.
+
+    Attributes:
+      segment: Joint number of a user attribute: to whom it applies.
+      attribute: Joint number of an item attribute: to what.
+      shift: δ = Σ(y - p) / (Σp(1 - p) + λ), in log-odds.
+      support: Σp(1 - p): how much is known.
+      score_test: T = Σ(y - p) / √Σp(1 - p), about N(0, 1) without anything to learn.
+    """
+
+    segment: int
+    attribute: int
+    shift: float
+    support: float
+    score_test: float
+
+
+class Lessons:
+    """Counted residuals of outcomes by (segment, attribute).
+
+    Attributes:
+      residuals: Σ(y - p) by slot, fading.
+      information: Σp(1 - p) by slot, fading.
+    """
+
+    def __init__(self) -> None:
+        self.residuals = CellTable((HALF_LIFE_S,))
+        self.information = CellTable((HALF_LIFE_S,))
+
+    def __len__(self) -> int:
+        """Slots that anything was counted in."""
+        return len(self.information)
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes that they take."""
+        return self.residuals.n_bytes + self.information.n_bytes
+
+    def add(self, judged: Sequence[tuple[Judged, int]]) -> None:
+        """Counts outcomes as often as is said with them: 1, or -1 to take one back."""
+        keys: list[int] = []
+        times: list[int] = []
+        residuals: list[float] = []
+        information: list[float] = []
+        for (timestamp_ms, segments, attributes, label, chances), sign in judged:
+            for segment, chance in zip(segments, chances, strict=True):
+                keys += [cell_key(segment, attribute + 1) for attribute in attributes]
+                times += [timestamp_ms] * len(attributes)
+                residuals += [sign * (label - chance)] * len(attributes)
+                information += [sign * chance * (1.0 - chance)] * len(attributes)
+        at_ms = np.array(times, np.int64)
+        self.residuals.add(keys, at_ms, np.array(residuals))
+        self.information.add(keys, at_ms, np.array(information))
+
+    def settle(self) -> None:
+        """To be called at fixed places of the log."""
+        self.residuals.settle()
+        self.information.settle()
+
+    def of(self, segments: Sequence[int], now_ms: int) -> list[Lesson]:
+        """The lessons that apply to users of these segments now."""
+        if not segments or not len(self):
+            return []
+        residuals = self.residuals.rows(segments, now_ms, signed=True)
+        information = self.information.rows(segments, now_ms)
+        support = information.sums[0]
+        test = residuals.sums[0] / np.sqrt(np.maximum(support, 1e-12))
+        applies = (
+            (support >= _LEAST_INFORMATION)
+            & (np.abs(test) >= _LEAST_SCORE_TEST)
+            & (information.item != REST)
+        )
+        return [
+            Lesson(
+                segment=segments[int(information.slot[at])],
+                attribute=int(information.item[at]) - 1,
+                shift=float(residuals.sums[0, at] / (support[at] + _PSEUDO_INFORMATION)),
+                support=float(support[at]),
+                score_test=float(test[at]),
+            )
+            for at in np.flatnonzero(applies).tolist()
+        ]

@@ -1,0 +1,130 @@
+"""How much each part of the fast memory says: the few numbers that past days teach."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.errors import CorruptBundleError
+from model.fast.crosses import CROSS_HALF_LIVES_S
+from model.fast.trending import HALF_LIVES_S
+
+PLACES: Final = ((0, 1), (1, 5), (5, 10))
+"""The user's last success, the four before it, and the five before those."""
+
+SHARES: Final = slice(1, 1 + len(HALF_LIVES_S))
+"""Where the shares at the half-lives stand among the parts that factors are learned for."""
+
+
+@dataclass(frozen=True)
+class Mixing:
+    """Factors on log-odds.
+
+    Attributes:
+      slow: On both halves of the slow model: how far it is to be trusted on days it has not
+        seen.
+      bias: On the slow model's popularity.
+      trending: One for each half-life of the row `everyone`.
+      liked: For each of `PLACES`, one for each half-life of fast crosses: how much
+        successes that long ago say by what others did after them.
+      context: By attribute of the moment, one for each half-life of fast crosses.
+      other_context: The same for an attribute that is not among them.
+      fast: On the users' fast weights.
+      lessons: On lessons about segments.
+    """
+
+    slow: float = 1.0
+    bias: float = 1.0
+    trending: tuple[float, ...] = (0.2, 0.4, 0.6, 0.8, 0.9, 1.0)
+    liked: tuple[tuple[float, ...], ...] = ((0.6, 0.5), (0.4, 0.25), (0.1, 0.2))
+    context: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    other_context: tuple[float, ...] = (0.3, 0.2)
+    fast: float = 1.0
+    lessons: float = 0.5
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain JSON values from which `from_json` makes an equal one."""
+        return {
+            "slow": self.slow,
+            "bias": self.bias,
+            "trending": list(self.trending),
+            "liked": [list(row) for row in self.liked],
+            "context": {name: list(row) for name, row in self.context.items()},
+            "other_context": list(self.other_context),
+            "fast": self.fast,
+            "lessons": self.lessons,
+        }
+
+    def as_factors(self, fields: Sequence[str]) -> NDArray[np.float64]:
+        """[parts] the factors as they are learned.
+
+        In this order: the slow model, the shares at each half-life, the slow model's
+        popularity, crosses by place and by attribute, the users' fast weights, lessons. The
+        shares of the row `everyone` have factors of their own, none below 0; what the
+        residual of a half-life says is what all the shares at it and below say together.
+
+        Args:
+          fields: Attributes of the moment.
+        """
+        steps = np.diff((0.0, *self.trending, self.bias))
+        context = [self.context.get(name, self.other_context) for name in fields]
+        return np.array(
+            [self.slow, *steps, *chain(*self.liked), *chain(*context), self.fast, self.lessons],
+            np.float64,
+        )
+
+    @classmethod
+    def from_factors(cls, factors: NDArray[np.float64], fields: Sequence[str]) -> "Mixing":
+        """What `as_factors` gave these."""
+        n_levels, n_decays = len(HALF_LIVES_S), len(CROSS_HALF_LIVES_S)
+        slow, steps, rest = factors[0], factors[1 : n_levels + 2], factors[n_levels + 2 : -2]
+        totals = np.cumsum(steps).tolist()
+        rows = [tuple(row) for row in rest.reshape(-1, n_decays).tolist()]
+        return cls(
+            slow=float(slow),
+            bias=totals[-1],
+            trending=tuple(totals[:-1]),
+            liked=tuple(rows[: len(PLACES)]),
+            context=dict(zip(fields, rows[len(PLACES) :], strict=True)),
+            fast=float(factors[-2]),
+            lessons=float(factors[-1]),
+        )
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> "Mixing":
+        """What `as_json` described.
+
+        Raises:
+          CorruptBundleError: If a part is missing or malformed.
+        """
+        try:
+            mixing = cls(
+                slow=float(stored["slow"]),
+                bias=float(stored["bias"]),
+                trending=_numbers(stored["trending"], len(HALF_LIVES_S)),
+                liked=tuple(_numbers(row, len(CROSS_HALF_LIVES_S)) for row in stored["liked"]),
+                context={
+                    str(name): _numbers(row, len(CROSS_HALF_LIVES_S))
+                    for name, row in stored["context"].items()
+                },
+                other_context=_numbers(stored["other_context"], len(CROSS_HALF_LIVES_S)),
+                fast=float(stored["fast"]),
+                lessons=float(stored["lessons"]),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise CorruptBundleError(f"the memory's factors cannot be read: {error!r}") from error
+        if len(mixing.liked) != len(PLACES):
+            raise CorruptBundleError(
+                f"the memory's factors need {len(PLACES)} places, got {len(mixing.liked)}"
+            )
+        return mixing
+
+
+def _numbers(values: Any, length: int) -> tuple[float, ...]:
+    numbers = tuple(float(value) for value in values)
+    if len(numbers) != length:
+        raise ValueError(f"expected {length} numbers, got {len(numbers)}")
+    return numbers

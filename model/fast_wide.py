@@ -1,0 +1,158 @@
+"""The fast wide half of a score: what is trending, and what the request's rows add to it."""
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.catalogue import Catalogue
+from model.fast.config import MemoryConfig
+from model.fast.crosses import CROSS_HALF_LIVES_S, Found, context_row, liked_row
+from model.fast.memory import FastMemory
+from model.fast.mixing import PLACES, Mixing
+from model.fast.trending import CROSS_HALF_LIVES
+from model.moments import Moments
+
+FloatArray = NDArray[np.float32]
+
+# Trending moves slowly, so it is worked out once for a small step of time; the step depends
+# on the time asked for alone, never on who asked before.
+_STEP_MS: Final = 250
+
+
+class Active(NamedTuple):
+    """The rows of fast crosses that a request activates.
+
+    Attributes:
+      liked: Items of the user's last successes, newest first.
+      slots: Joint numbers of the moment's attributes.
+    """
+
+    liked: Sequence[int]
+    slots: Sequence[int]
+
+    @property
+    def rows(self) -> list[int]:
+        """One row for each of `liked`, then one for each of `slots`."""
+        return [liked_row(item) for item in self.liked] + [context_row(s) for s in self.slots]
+
+
+class FastWide:
+    """Log-odds that the fast wide half adds to every item.
+
+    Attributes:
+      context_fields: Attributes of the moment.
+    """
+
+    def __init__(
+        self,
+        memory: FastMemory,
+        catalogue: Catalogue,
+        moments: Moments,
+        config: MemoryConfig,
+        mixing: Mixing,
+    ) -> None:
+        self._memory = memory
+        self._catalogue = catalogue
+        self._half_life_factors = (config.trending_weight * np.array(mixing.trending)).tolist()
+        lengths = [end - start for start, end in PLACES]
+        self._place_factors = config.cross_weight * np.repeat(mixing.liked, lengths, axis=0)
+        self._slot_factors = config.cross_weight * np.array(
+            [mixing.context.get(name, mixing.other_context) for name in moments.fields()]
+        ).reshape(-1, len(CROSS_HALF_LIVES_S))
+        self._fields = moments.fields()
+        self.context_fields = moments.context_fields()
+        self._unknown = moments.unknown
+        self._says_nothing = moments.unknown | set(
+            np.flatnonzero(~self._slot_factors.any(axis=1)).tolist()
+        )
+        self._lots = np.arange(catalogue.n_attribute_slots)
+        if config.shuffled_lessons:
+            self._lots = np.random.default_rng(0).permutation(self._lots)
+        self._key: tuple[int, int] | None = None
+        self._trending: FloatArray = np.zeros(0, np.float32)
+        self._shares: FloatArray = np.zeros((0, 0), np.float32)
+
+    def trending(self, now_ms: int) -> FloatArray:
+        """[items] what is trending; the same array until it changes."""
+        key = (self._memory.as_of, now_ms // _STEP_MS)
+        if key != self._key:
+            share, trending = self._catalogue.share, self._memory.trending
+            levels, shares = trending.levels(share, key[1] * _STEP_MS)
+            self._trending = trending.row(levels, self._half_life_factors, len(share))
+            self._shares = np.array([shares[place] for place in CROSS_HALF_LIVES])
+            self._key = key
+        return self._trending
+
+    def active(self, liked: Sequence[int], slots: Sequence[int]) -> Active:
+        """The rows that say anything.
+
+        Args:
+          liked: Items of the user's successes, newest first.
+          slots: Joint numbers of the moment's attributes.
+        """
+        recent = liked[: len(self._place_factors)] if self._place_factors.any() else []
+        return Active(recent, [slot for slot in slots if slot not in self._says_nothing])
+
+    def found(self, active: Active, now_ms: int) -> Found:
+        """What the active rows add to which items."""
+        places = self._place_factors[: len(active.liked)]
+        factors = np.concatenate([places, self._slot_factors[list(active.slots)]])
+        self.trending(now_ms)
+        present = self._shares
+        return self._memory.crosses.found(
+            active.rows, factors, now_ms, lambda which: present[:, which]
+        )
+
+    def row(self, active: Active, now_ms: int) -> FloatArray:
+        """[items] trending and crosses together."""
+        trending = self.trending(now_ms)
+        if not active.liked and not active.slots:
+            return trending
+        found = self.found(active, now_ms)
+        added = np.bincount(found.item, found.added, len(trending))
+        return np.asarray(trending + added, np.float32)
+
+    def lessons(self, segments: Sequence[int], now_ms: int) -> FloatArray | None:
+        """[items] log-odds that lessons shift outcomes by, None where none applies."""
+        applying = self._memory.lessons.of(segments, now_ms)
+        if not applying:
+            return None
+        shifts = np.zeros(len(self._lots))
+        for lesson in applying:
+            shifts[self._lots[lesson.attribute]] += lesson.shift
+        items, slots = self._catalogue.attribute_pairs()
+        added = np.bincount(items, shifts[slots], len(self._catalogue))
+        return np.asarray(added, np.float32)
+
+    def parts(self, liked: Sequence[int], slots: Sequence[int], now_ms: int) -> FloatArray:
+        """[parts, items] what the fast wide half consists of, each before its factor.
+
+        In the order of `Mixing.as_factors`: log shares at each half-life, then crosses by
+        place and by attribute of the moment.
+        """
+        share, memory = self._catalogue.share, self._memory
+        levels, _ = memory.trending.levels(share, now_ms)
+        n_levels, n_decays = len(levels), len(CROSS_HALF_LIVES)
+        groups = len(PLACES) + len(self.context_fields)
+        found = np.zeros((n_levels + groups * n_decays, len(share)), np.float32)
+        for place in range(n_levels):
+            wanted = [float(other >= place) for other in range(n_levels)]
+            found[place] = memory.trending.row(levels, wanted, len(share))
+        recent = liked[: PLACES[-1][1]]
+        known = [slot for slot in slots if slot not in self._unknown]
+        if not recent and not known:
+            return found
+        self.trending(now_ms)
+        present, rows = self._shares, Active(recent, known).rows
+        each = memory.crosses.residuals(rows, now_ms, lambda which: present[:, which])
+        of_row = [n for n, (start, end) in enumerate(PLACES) for _ in range(start, end)]
+        of_row = of_row[: len(recent)] + [
+            len(PLACES) + self.context_fields.index(self._fields[slot]) for slot in known
+        ]
+        cell_group = np.array(of_row, np.int64)[each.slot]
+        for decay, added in enumerate(each.added):
+            at = (n_levels + cell_group * n_decays + decay, each.item)
+            np.add.at(found, at, added.astype(np.float32))
+        return found

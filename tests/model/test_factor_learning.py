@@ -1,0 +1,95 @@
+"""The memory's factors are learned from what was chosen, on events the model has not seen."""
+
+import numpy as np
+import pytest
+
+from model.factor_learning import Lesson, LogUpTo, learn_factors
+from model.fast.config import MemoryConfig
+from model.fast.mixing import Mixing
+from model.interactions import Event, EventRules
+from model.recommender import Recommender
+from model.request import Query
+from model.slow.scorer import SlowScorer
+from model.storage.event_log import open_log
+from tests.tiny_model import tiny_model
+from tests.worlds import metadata, ratings
+
+EVENTS = ratings(np.random.default_rng(0))
+NOW_MS = EVENTS[-1].timestamp_ms + 60_000
+SCORER = SlowScorer(tiny_model().bundle)
+RULES, CONFIG = EventRules(), MemoryConfig()
+
+
+@pytest.fixture
+def log(tmp_path):
+    log = open_log(tmp_path / "events.db")
+    log.append([*metadata(), *EVENTS], received_ms=NOW_MS)
+    yield log
+    log.close()
+
+
+def news(n_hours=30, per_hour=30):
+    """Each hour everybody reads one of two items, and the hour after that another two."""
+    rng = np.random.default_rng(1)
+    return [
+        Event(
+            f"n{hour}-{n}",
+            "click",
+            NOW_MS + hour * 3_600_000 + n * 60_000,
+            user_id=f"reader{hour}-{n}",
+            item_id=f"i{(2 * hour + rng.integers(2)) % 40}",
+        )
+        for hour in range(n_hours)
+        for n in range(per_hour)
+    ]
+
+
+def learned(log, after_seq, seed=0, start=None):
+    lesson = Lesson(after_seq, log.head(), start or Mixing())
+    return learn_factors(SCORER, log, RULES, CONFIG, lesson, np.random.default_rng(seed))
+
+
+def test_where_items_come_and_go_by_the_hour_the_memory_learns_to_go_by_the_hour(log):
+    before = log.head()
+    log.append(news(), received_ms=NOW_MS)
+    found = learned(log, before)
+    assert found.report["nats_after"] < found.report["nats_before"] - 0.1
+    assert found.mixing.context["hour"][0] > 2 * Mixing().other_context[0]
+
+
+def test_learning_is_a_function_of_log_and_seed(log):
+    before = log.head()
+    log.append(news(10), received_ms=NOW_MS)
+    assert learned(log, before) == learned(log, before)
+    assert learned(log, before, seed=1) != learned(log, before)
+
+
+def test_too_few_successes_teach_nothing(log):
+    before = log.head()
+    log.append(news(1), received_ms=NOW_MS)
+    assert learned(log, before) is None
+
+
+def test_scores_are_the_parts_times_their_factors(log):
+    log.append(news(5), received_ms=NOW_MS)
+    mixing = Mixing(slow=0.7, bias=0.8, fast=0.9)
+    recommender = Recommender(SCORER, "v", log, RULES, CONFIG, mixing)
+    query = Query(user_id="u3", now_ms=NOW_MS + 6 * 3_600_000)
+    parts = recommender.parts(query)
+    expected = mixing.as_factors(recommender.context_fields) @ parts
+    scores = recommender.scores([recommender.prepare(query)])[0]
+    shown = np.isfinite(scores)
+    np.testing.assert_allclose(scores[shown], expected[shown], atol=1e-4)
+
+
+def test_nothing_of_a_moment_is_known_when_it_is_asked_about(log):
+    sealed = LogUpTo(log)
+    sealed.end = log.head() - 3
+    assert sealed.head() == log.head() - 3
+    assert sealed.tail(0, limit=100_000)[-1].seq == sealed.end
+    assert sealed.tail(0, through_seq=log.head(), limit=100_000)[-1].seq == sealed.end
+    assert sealed.event(EVENTS[-1].event_id) is None
+    assert sealed.event(EVENTS[0].event_id) is not None
+    last = EVENTS[-1].user_id or ""
+    assert all(row.seq <= sealed.end for row in sealed.actor_rows(last, log.head()))
+    assert sealed.user("u1") == log.user("u1")

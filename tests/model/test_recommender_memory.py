@@ -1,0 +1,149 @@
+"""The recommend path with a memory: what others may do to a list, explanation, recollection."""
+
+import numpy as np
+import pytest
+
+from model.fast.config import MemoryConfig
+from model.fast.mixing import PLACES, Mixing
+from model.interactions import ItemChange
+from model.request import Query
+from tests.recommending import NOW_MS, ask, event, recommender_on
+
+
+def test_a_thousand_events_of_one_account_bring_no_item_into_the_lists_of_others(log):
+    """The bound for one account: the row everyone not at all, each cross once."""
+    recommender = recommender_on(log, mixing=Mixing(trending=(1.0,) * 6))
+    log.append([ItemChange("pushed", {"genres": ("odd",)})], received_ms=NOW_MS)
+    people = ["new", *(f"u{n}" for n in range(10))]
+    before = {user: ask(recommender, user=user, n=500, explain="brief") for user in people}
+    flood = [
+        event(f"f{n}", user="bot", item="pushed" if n % 2 else f"i{n % 40}", at=NOW_MS - n)
+        for n in range(1000)
+    ]
+    log.append(flood, received_ms=NOW_MS)
+    prior = MemoryConfig().cross_prior
+    most = sum(max(row) * (end - start) for row, (start, end) in zip(LIKED, PLACES, strict=True))
+    bound = 2 * most * np.log((1 + prior) / prior)
+    for user in people:
+        after = ask(recommender, user=user, n=500, explain="brief")
+        assert "pushed" not in after.item_ids[:10]
+        moved = scores_by_item(after)
+        for item, score in scores_by_item(before[user]).items():
+            assert abs(moved[item] - score) <= bound
+
+
+LIKED = Mixing().liked
+
+
+def scores_by_item(reply):
+    """What the memory adds to each item."""
+    return dict(zip(reply.item_ids, reply.parts["fast_wide"], strict=True))
+
+
+def test_with_every_part_of_the_memory_off_a_score_is_the_slow_models(log):
+    off = MemoryConfig(trending_weight=0.0, cross_weight=0.0, fast_weight=0.0, lesson_weight=0.0)
+    reply = ask(recommender_on(log, off, Mixing(slow=0.1, bias=0.2)), explain="brief")
+    slow = [
+        sum(reply.parts[part][n] for part in ("slow_wide", "slow_deep", "bias")) for n in (0, 1)
+    ]
+    assert reply.scores[:2] == pytest.approx(slow, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    "without",
+    [
+        MemoryConfig(trending_weight=0.0),
+        MemoryConfig(cross_weight=0.0),
+        MemoryConfig(fast_weight=0.0),
+        MemoryConfig(lesson_weight=0.0),
+    ],
+)
+def test_each_part_of_the_memory_can_be_switched_off(log, without):
+    query = Query(user_id="u1", now_ms=NOW_MS, n=500, explain="brief")
+    whole = recommender_on(log).recommend(query)
+    part = recommender_on(log, without).recommend(query)
+    assert whole.scores != part.scores
+
+
+def said(causes, *kinds):
+    return sum(cause.contribution for cause in causes if cause.kind in kinds)
+
+
+@pytest.mark.usefixtures("every_cause")
+def test_what_is_named_adds_up_to_the_fast_parts(log):
+    """So removing what is named changes the score by what was stated."""
+    log.append([event(f"o{n}", user=f"v{n}", item="i3", at=NOW_MS - n) for n in range(40)], NOW_MS)
+    recommender = recommender_on(log, mixing=Mixing(lessons=0.7))
+    for user in ("u1", "u2", "new"):
+        reply = ask(recommender, user=user, n=20, explain="full", exclude_seen=False)
+        assert {"trending", "recent", "surprise", "lesson"} <= {
+            cause.kind for causes in reply.because for cause in causes
+        } or user == "new"
+        for place, causes in enumerate(reply.because):
+            wide = said(causes, "trending", "recent", "lesson")
+            assert wide == pytest.approx(reply.parts["fast_wide"][place], abs=1e-4)
+            deep = said(causes, "surprise")
+            assert deep == pytest.approx(reply.parts["fast_deep"][place], abs=1e-4)
+            assert said(causes, "cross") == pytest.approx(reply.parts["slow_wide"][place], abs=1e-4)
+
+
+def test_causes_name_their_events(log):
+    log.append([event("told", item="i9", at=NOW_MS - 5)], received_ms=NOW_MS)
+    reply = ask(recommender_on(log), n=40, explain="full", exclude_seen=False)
+    named = {cause.event_id for causes in reply.because for cause in causes}
+    assert named & {f"r-1-{n}" for n in range(40)} | named & {"told"}
+
+
+def test_lessons_move_chances_and_scores_of_a_segment(log):
+    bakers = [f"u{n}" for n in range(60) if n % 2]
+    skips = [
+        event(f"s{user}-{n}", user=user, item=f"i{n}", kind="skip", at=NOW_MS - 1000 + n)
+        for user in bakers
+        for n in (1, 3, 5)
+    ]
+    before = ask(recommender_on(log), user="u1", n=500)
+    log.append(skips, received_ms=NOW_MS)
+    after = ask(recommender_on(log), user="u1", n=500, explain="brief")
+    odd = [item for item in after.item_ids if int(item[1:]) % 2]
+    was, now = (dict(zip(r.item_ids, r.probabilities, strict=True)) for r in (before, after))
+    assert np.mean([now[item] for item in odd]) < np.mean([was[item] for item in odd])
+    kinds = {cause.kind for causes in after.because for cause in causes}
+    assert "lesson" in kinds
+
+
+def test_shuffled_lessons_are_other_lessons(log):
+    real = ask(recommender_on(log, mixing=Mixing(lessons=1.0)), user="u1")
+    shuffled = MemoryConfig(shuffled_lessons=True)
+    assert ask(recommender_on(log, shuffled, Mixing(lessons=1.0)), user="u1").scores != real.scores
+
+
+def test_what_is_remembered_of_a_user_can_be_read(log):
+    log.append([event("no", item="i2", kind="dislike")], received_ms=NOW_MS)
+    found = recommender_on(log).recollect("u1", NOW_MS)
+    assert found.exemplars[0].event_id == "no"
+    assert found.exemplars[0].surprise_nats > 0
+    assert 0 < found.exemplars[0].chance < 1
+    assert found.strength > 0
+    assert found.support > 1
+    nobody = recommender_on(log).recollect("nobody", NOW_MS)
+    assert (nobody.exemplars, nobody.strength, nobody.shift) == ([], 0.0, 0.0)
+
+
+def test_what_became_of_an_event_can_be_read(log):
+    log.append([event("a", user="x", item="i4"), event("b", user="x", item="i7", at=NOW_MS + 1)], 0)
+    log.append([event("c", user="x", item="i7", at=NOW_MS + 2)], 0)
+    recommender = recommender_on(log)
+    second = recommender.fate("b")
+    assert second.counted
+    assert second.rows[:2] == ["everyone", "liked=i4"]
+    assert second.surprise_nats > 0
+    assert not recommender.fate("c").counted
+    assert recommender.fate("unheard of") is None
+
+
+def test_numbers_are_given_in_the_order_of_the_log_wherever_reading_is_cut(log):
+    eager = recommender_on(log)
+    for entries in ([event("e1", item="first")], [ItemChange("second", {"genres": ("odd",)})]):
+        log.append(entries, received_ms=NOW_MS)
+        eager.catch_up()
+    assert recommender_on(log).catalogue.ids == eager.catalogue.ids
