@@ -64,9 +64,7 @@ def compare(
     held_out, old = (_Pair(night, candidate, which) for which in judged)
     requests = np.concatenate(judged)
     requests = rng.choice(requests, min(len(requests), _LISTS), replace=False)
-    listed = [
-        _n_listed(bundle, night.examples, requests) for bundle in (night.served, candidate)
-    ]
+    listed = [_n_listed(bundle, night.examples, requests) for bundle in (night.served, candidate)]
     measured = Measured(
         quality=held_out.quality(rng),
         retained=old.quality(rng),

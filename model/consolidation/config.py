@@ -71,7 +71,7 @@ class NightConfig:
     max_logloss_rise: float = 0.02
     max_slice_rise: float = 0.05
     twins: int = 1
-    max_drift: float = 3.0
+    max_drift: float = 5.0
     max_dormant_rise: float = 0.1
     max_growth: float = 2.0
     min_coverage: float = 0.5
@@ -80,7 +80,14 @@ class NightConfig:
     @classmethod
     def plain(cls, epochs: int) -> "NightConfig":
         """The plainest night: all new events within the caps and as many old ones, no more."""
-        return cls(epochs=epochs, replay_ratio=1.0, select_share=1.0, selection="lot", drift_target=0.0, softness=0.0)
+        return cls(
+            epochs=epochs,
+            replay_ratio=1.0,
+            select_share=1.0,
+            selection="lot",
+            drift_target=0.0,
+            softness=0.0,
+        )
 
     def __post_init__(self) -> None:
         require(

@@ -128,6 +128,8 @@ class Candidate:
 
     Attributes:
       bundle: The candidate.
+      start: Where training began: the served model with the night's attributes, crosses
+        and popularity, which are counted and not learned.
       counts: What was learned, and how much of it was new.
       selection: Which of the new events were learned.
       losses: [epochs] mean training loss in nats; None where it was not finite.
@@ -137,6 +139,7 @@ class Candidate:
     """
 
     bundle: Bundle
+    start: Bundle
     counts: dict[str, int]
     selection: Selection
     losses: list[float | None]
@@ -184,6 +187,7 @@ def teach(
     not_finite = tuple(name for name, array in parameters.items() if not np.isfinite(array).all())
     return Candidate(
         bundle=make_bundle(night.served.space, parameters, _calibration(night)),
+        start=start,
         counts={
             "new": len(night.head),
             "learned": len(selection.taken),

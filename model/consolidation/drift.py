@@ -69,8 +69,8 @@ def drift(
         _distances(*(_log_chances(scorer, examples, batch, n_known) for scorer in scorers))
         for batch in np.array_split(which, -(-len(which) // at_once))
     ]
-    means = np.concatenate(rows, axis=1).mean(axis=1).tolist()
-    return Drift(*means, requests=len(which))
+    nats, backward, symmetric, churn = np.concatenate(rows, axis=1).mean(axis=1).tolist()
+    return Drift(nats, backward, symmetric, churn, len(which))
 
 
 def _log_chances(
@@ -84,7 +84,7 @@ def _log_chances(
 def _distances(own: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
     """[4, rows] nats, backward, symmetric and churn of each row."""
     p, q = np.exp(own), np.exp(other)
-    middle = np.log((p + q) / 2.0)
+    middle = np.logaddexp(own, other) - np.log(2.0)
     symmetric = (p * (own - middle) + q * (other - middle)).sum(axis=1) / 2.0
     length = min(_LIST_LENGTH, own.shape[1])
     lists = [np.argpartition(-scores, length - 1, axis=1)[:, :length] for scores in (own, other)]

@@ -188,9 +188,9 @@ def judge(measured: Measured, policy: NightConfig) -> list[Verdict]:
         forgetting.verdict(measured.retained, vouched=new),
         calibration.verdict(loss, vouched=old_honest),
         old_calibration.verdict(old_loss, vouched=honest),
-        # a few dozen events settle little: the whole speaks for its parts
-        cold.verdict(measured.cold_loss, vouched=honest),
-        tail.verdict(measured.tail_loss, vouched=honest),
+        # a few dozen events settle little, and the whole has its own gate
+        cold.verdict(measured.cold_loss, vouched=True),
+        tail.verdict(measured.tail_loss, vouched=True),
         _coverage(measured.coverage, policy.min_coverage),
     ]
 
@@ -234,11 +234,12 @@ class _Gate:
         return Verdict(self.name, passed, reason, change.relative, limit, change.interval)
 
     def _exceeded(self, change: Change) -> bool:
-        return self.worse * change.relative > self.most
+        # what is not a number is no better than what is too much
+        return not self.worse * change.relative <= self.most
 
     def _beyond_chance(self, change: Change) -> bool:
         worst_for_certain = min(self.worse * end for end in change.interval)
-        return change.users >= CHANCE_USERS and worst_for_certain > 0.0
+        return change.users >= CHANCE_USERS and not worst_for_certain <= 0.0
 
 
 def _voucher(vouched: bool) -> str:  # noqa: FBT001 - a word for a truth value

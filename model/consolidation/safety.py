@@ -35,17 +35,22 @@ def parity(difference: float | None, limit: float) -> Verdict:
 def drifted(drift: Drift | None, floor: float | None, policy: NightConfig) -> Verdict:
     """Whether the candidate stayed as near to the served model as its twins let expect.
 
+    Popularity is counted and not learned: a night of other items moves it, as it should, and
+    every seed alike. So the drift that is bounded is the one that training made.
+
     Args:
-      drift: From the served model.
+      drift: From where training began.
       floor: The candidate's drift from its twin, the same night with another seed, in nats:
         what chance alone makes; None where no twin was made.
       policy: How many times the floor may be.
     """
     if drift is None:
         return Verdict("drift", passed=True, reason="no request to measure it on")
-    told = f"{drift.nats:.4f} nats from the served model, {drift.churn:.0%} of the top 10 changed"
+    told = f"{drift.nats:.4f} nats learned, {drift.churn:.0%} of the top 10 changed by it"
     if floor is None:
-        return Verdict("drift", passed=True, reason=f"{told}; no twin to bound it", value=drift.nats)
+        return Verdict(
+            "drift", passed=True, reason=f"{told}; no twin to bound it", value=drift.nats
+        )
     limit = policy.max_drift * floor
     told += f" (bound {limit:.4f}: {policy.max_drift:g} × what another seed makes)"
     return Verdict("drift", drift.nats <= limit, told, drift.nats, limit)

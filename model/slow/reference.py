@@ -68,7 +68,8 @@ class Teacher:
 
     def outcome(self, examples: Examples, which: NDArray[np.intp]) -> NDArray[np.float32]:
         """[batch] labels mixed with what the reference expected."""
-        scorer, label, mixed = self.scorer, examples.label[which], self.softness[which]
+        scorer, mixed = self.scorer, self.softness[which]
+        label: NDArray[np.float32] = examples.label[which]
         soft = np.flatnonzero(mixed > 0)
         if not len(soft):
             return label
@@ -92,7 +93,7 @@ class Teacher:
         goals: NDArray[np.integer[Any]],
     ) -> NDArray[np.float32]:
         """[batch, candidates] what the reference would have chosen; zeros where it is not asked."""
-        found = np.zeros((len(which), len(competing.mask)), np.float32)
+        found: NDArray[np.float32] = np.zeros((len(which), len(competing.mask)), np.float32)
         soft = np.flatnonzero(self.softness[which] > 0)
         if len(soft):
             scores = competing.scores(self.scorer, examples, which[soft], goals[soft])

@@ -149,7 +149,7 @@ class WideDeep(tfrs.Model):
         outcome = tf.reduce_sum(outcome * labelled) / tf.maximum(tf.reduce_sum(labelled), 1e-9)
         loss = retrieval + self._config.outcome_weight * outcome
         if "probe" in inputs:
-            loss += self.drift_weight * self._drifted(inputs["probe"])
+            loss += self.drift_weight * self.drifted(inputs["probe"])
         return loss
 
     def _retrieval(self, scores: Any, inputs: Mapping[str, Any]) -> Any:
@@ -166,7 +166,7 @@ class WideDeep(tfrs.Model):
         soft = tf.reduce_sum(softness * soft) * temperature**2
         return (hard * tf.reduce_sum(weight - softness) + soft) / total
 
-    def _drifted(self, probe: Mapping[str, Any]) -> Any:
+    def drifted(self, probe: Mapping[str, Any]) -> Any:
         """Mean divergence of the probes' lists from the reference's, in nats, without dropout."""
         scores, _, _ = self.logits(probe)
         own = tf.nn.log_softmax(scores + probe["mask"])

@@ -182,7 +182,8 @@ class _Job:
         return kinds[self.plan.nights]()
 
     def _consolidate(self) -> dict[str, Any]:
-        from pipelines.consolidate import NightRun, consolidate_log
+        from pipelines.consolidate import consolidate_log
+        from pipelines.night_run import NightRun
 
         night = dataclasses.replace(self.plan.config.night, keep_versions=_KEEP_ALL)
         config = dataclasses.replace(self.plan.config, night=night)

@@ -39,7 +39,7 @@ def test_an_unchanged_model_has_not_drifted_on_its_probes(config):
     model = WideDeep(parameters(bundle), config)
     batch = next(batches.epoch(np.random.default_rng(0)))
     tensors = tf.nest.map_structure(tf.constant, batch["probe"])
-    assert abs(float(model._drifted(tensors))) < 1e-5
+    assert abs(float(model.drifted(tensors))) < 1e-5
 
 
 @pytest.mark.parametrize("config", [CONFIG, SAMPLED], ids=["whole", "sampled"])
