@@ -1,13 +1,14 @@
 """Nights on a small world whose truth is known: honest ones, and ones that somebody sabotaged.
 
 `python -m tests.nights` makes many of each and prints how many were refused, and whether
-those that were published were any worse than what they replaced: see `docs/operations.md`.
+those that were published were any worse than what they replaced: see `docs/evaluation.md`.
 """
 
 import argparse
 import dataclasses
 import json
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,6 @@ import numpy as np
 
 from model.interactions import Entry, Event, ItemChange
 from model.storage.event_log import open_log
-from model.storage.registry import Registry
 from model.workspace import Workspace
 from pipelines.console import Console
 from tests.worlds import DAY_MS, MINUTE_MS, START_MS, metadata, ratings, write_world
@@ -93,7 +93,8 @@ def _bots(day: list[Event], rng: Rng) -> Entries:
         at = int(rng.integers(first, last))
         value = 5.0 if item in pushed else 1.0
         flood.append(Event(f"bot-{n}", "rating", at, f"bot{n % 3}", f"i{item}", value))
-    return sorted([*day, *flood], key=lambda event: event.timestamp_ms)
+    everything = [*day, *flood]
+    return [*sorted(everything, key=lambda event: event.timestamp_ms)]
 
 
 def _lost(day: list[Event], rng: Rng) -> Entries:
@@ -236,7 +237,8 @@ def main() -> None:
                 }
                 if report["verdict"] != "nothing_new":
                     told["true_ndcg"], told["true_loss"] = (round(x, 4) for x in harm(home, report))
-                print(json.dumps(told), flush=True)
+                sys.stdout.write(json.dumps(told) + "\n")
+                sys.stdout.flush()
                 shutil.rmtree(home)
 
 

@@ -67,6 +67,24 @@ PRODUCT: Final[Mapping[str, ProductArm]] = {
     ),
     "slow+fast": ProductArm("none", "slow model and fast memory, never consolidated"),
     OURS: ProductArm("consolidate", "slow model, fast memory, consolidation"),
+    "ours+leash": ProductArm(
+        "consolidate", "ours, nights held near the served model", night={"drift_target": 0.01}
+    ),
+    "ours+soft": ProductArm(
+        "consolidate",
+        "ours, nights with soft targets of the served model",
+        night={"softness": 0.2, "temperature": 1.0},
+    ),
+    "ours-half": ProductArm(
+        "consolidate",
+        "ours, nights learn the surprising and repeated half of the events",
+        night={"select_share": 0.5},
+    ),
+    "ours-halflot": ProductArm(
+        "consolidate",
+        "placebo: nights learn half of the events, drawn by lot",
+        night={"select_share": 0.5, "selection": "lot"},
+    ),
     "wide": ProductArm("none", "wide half alone", _MEMORY_OFF, {"halves": "wide"}),
     "deep": ProductArm("none", "deep half alone", _MEMORY_OFF, {"halves": "deep"}),
     "ours-trending": ProductArm(
