@@ -8,15 +8,28 @@ the same log, as the service would before and after it swaps.
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from model.consolidation.config import NightConfig
+from model.consolidation.gates import Verdict
+from model.factor_learning import LogUpTo
+from model.fast.mixing import Mixing
+from model.interactions import Kind, LogRow
 from model.recommender import Recommender
 from model.request import Query
+from model.slow.bundle import Bundle
+from model.slow.scorer import SlowScorer
+from model.storage.event_log import EventLog
+from model.workspace import Config
+from pipelines.learning import LogRead
+from pipelines.night_run import Served, mixing_of
 
 _LIST_LENGTH: Final = 10
+# Making the memory of a whole log again would cost more than the lesson did.
+_SHARED_EVENTS: Final = 20_000
 
 
 @dataclass(frozen=True)
@@ -77,3 +90,76 @@ def _moved(old: NDArray[np.float64], new: NDArray[np.float64]) -> float:
 def _scores(recommender: Recommender, query: Query) -> NDArray[np.float64]:
     """[items] the scores, -inf where an item may not be shown."""
     return np.asarray(recommender.scores([recommender.prepare(query)])[0], np.float64)
+
+
+class _Newest(LogUpTo):
+    """A log whose shared memories begin with its newest events; people keep their histories."""
+
+    def __init__(self, log: EventLog, end: int) -> None:
+        super().__init__(log)
+        self.end = end
+        self._first = end - _SHARED_EVENTS
+
+    def tail(
+        self, after_seq: int, *, through_seq: int | None = None, limit: int = 10_000
+    ) -> list[LogRow]:
+        """See `EventLog.tail`; older events are left out, what describes items is not."""
+        while rows := super().tail(after_seq, through_seq=through_seq, limit=limit):
+            kept = [row for row in rows if row.kind != Kind.EVENT or row.seq > self._first]
+            if kept:
+                return kept
+            after_seq = rows[-1].seq
+        return []
+
+
+@dataclass(frozen=True)
+class Swap:
+    """A served version and the one that would replace it, on one log.
+
+    Attributes:
+      served: The version that serves.
+      candidate: The model that would.
+      memory: What the candidate's manifest says of the fast memory.
+      log: The log.
+      read: What the night read of it.
+    """
+
+    served: Served
+    candidate: Bundle
+    memory: dict[str, Any]
+    log: EventLog
+    read: LogRead
+
+    def jump(self, config: Config) -> Jump | None:
+        """The jump for users without new events, as many as the settings say."""
+        users = self._quiet(config.night.continuity_users)
+        if not users:
+            return None
+        served = self._recommender(self.served.bundle, self.served.mixing(), config)
+        candidate = self._recommender(self.candidate, mixing_of(self.memory), config)
+        return jump(served, candidate, users, int(self.read.columns.timestamp_ms.max()))
+
+    def _quiet(self, most: int) -> list[str]:
+        """Users without new events, evenly spread."""
+        columns = self.read.columns
+        new = np.unique(columns.actor.codes[columns.seq > self.served.learned_seq])
+        quiet = np.setdiff1d(np.unique(columns.actor.codes[columns.signed_in]), new)
+        chosen = quiet[np.linspace(0, len(quiet) - 1, min(most, len(quiet))).astype(np.intp)]
+        return [columns.actor.terms[code] for code in chosen.tolist()]
+
+    def _recommender(self, bundle: Bundle, mixing: Mixing, config: Config) -> Recommender:
+        shown = _Newest(self.log, self.read.through_seq)
+        return Recommender(SlowScorer(bundle), "", shown, config.events, config.memory, mixing)
+
+
+def continuous(found: Jump | None, policy: NightConfig) -> Verdict:
+    """Whether the lists of users without new events stay what they were, by and large."""
+    if found is None:
+        return Verdict("continuity", passed=True, reason="no user without new events was asked for")
+    reason = (
+        f"{found.churn:.0%} of the top 10 of {found.users:,} users without new events would be "
+        f"replaced at the swap; scores move by {found.scores:.2f} in the mean"
+    )
+    return Verdict(
+        "continuity", found.churn <= policy.max_jump, reason, found.churn, policy.max_jump
+    )

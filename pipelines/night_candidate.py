@@ -28,6 +28,7 @@ from model.storage.event_log import EventLog
 from model.storage.registry import Registry
 from model.workspace import config_as_json
 from pipelines.console import count
+from pipelines.continuity import Swap, continuous
 from pipelines.learning import LogRead, describe, memory_factors, on_bar, provenance, verify
 from pipelines.night_report import outcome, plain
 from pipelines.night_run import NightRun, Served
@@ -51,6 +52,14 @@ def attempt(
         write_bundle(candidate.bundle, staged)
         run.on_stage("staged")
         verdicts, metrics = _judged(staged, night, candidate, run)
+        memory = dict(served.memory)
+        if not candidate.not_finite:
+            held_out = Lesson(at.held_out_seq - 1, read.through_seq, served.mixing())
+            memory |= memory_factors(candidate.bundle, log, config, held_out, seed=run.seed)
+            swap = Swap(served, candidate.bundle, memory, log, read)
+            found = swap.jump(config)
+            verdicts.append(continuous(found, config.night))
+            metrics["continuity"] = found and found.as_json()
         run.on_stage("judged")
         manifest = {
             **provenance(
@@ -71,13 +80,9 @@ def attempt(
             },
             "metrics": metrics,
             "verdicts": [verdict.as_json() for verdict in verdicts],
-            "changes": {},
-            **served.memory,
+            "changes": {} if candidate.not_finite else changes(night, candidate.bundle),
+            **memory,
         }
-        if not candidate.not_finite:
-            manifest["changes"] = changes(night, candidate.bundle)
-            held_out = Lesson(at.held_out_seq - 1, read.through_seq, served.mixing())
-            manifest |= memory_factors(candidate.bundle, log, config, held_out, seed=run.seed)
         settled = _settled(registry, staged, manifest, verdicts, run)
         run.on_stage("settled")
     if settled["verdict"] == "published" and not run.dry_run:

@@ -1,6 +1,6 @@
 """What one night works with: how it was asked for, and the model that serves."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
@@ -56,5 +56,10 @@ class Served(NamedTuple):
 
     def mixing(self) -> Mixing:
         """How much each part of the fast memory says beside it."""
-        stored = self.memory.get("memory")
-        return Mixing() if stored is None else Mixing.from_json(stored)
+        return mixing_of(self.memory)
+
+
+def mixing_of(manifest: Mapping[str, Any]) -> Mixing:
+    """The factors on the fast memory that a manifest states; the defaults where it has none."""
+    stored = manifest.get("memory")
+    return Mixing() if stored is None else Mixing.from_json(stored)

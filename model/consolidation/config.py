@@ -45,6 +45,9 @@ class NightConfig:
       max_dormant_rise: Largest rise of the share of dormant hidden units that may pass.
       max_growth: Largest arithmetic of a request that may pass, as a multiple of the served
         model's.
+      continuity_users: Users without new events whose lists are compared before and after
+        the swap; 0 for none.
+      max_jump: Largest share of their top 10 that may be replaced.
       min_coverage: Fewest different items in the lists that may pass, as a share of
         what the served model's lists hold.
       keep_versions: Published versions kept on disk.
@@ -74,6 +77,8 @@ class NightConfig:
     max_drift: float = 5.0
     max_dormant_rise: float = 0.1
     max_growth: float = 2.0
+    continuity_users: int = 100
+    max_jump: float = 0.5
     min_coverage: float = 0.5
     keep_versions: int = 10
 
@@ -107,7 +112,8 @@ class NightConfig:
                 "softness smoothing": (lambda value: 0.0 <= value < 1.0, "lie in [0, 1)"),
                 "temperature drift_weight": (lambda value: value > 0, "be above 0"),
                 "drift_target replay_ratio max_quality_loss max_forgetting max_logloss_rise "
-                "max_slice_rise max_drift max_dormant_rise max_growth twins min_coverage": (
+                "continuity_users max_jump max_slice_rise max_drift max_dormant_rise "
+                "max_growth twins min_coverage": (
                     lambda value: value >= 0,
                     "be at least 0",
                 ),

@@ -25,7 +25,7 @@ QUIET = [f"u{n}" for n in range(100, 140)]
 def surge():
     """An honest day, at whose end two in three users like the least popular item."""
     day = [event for event in honest(0) if event.user_id not in QUIET]
-    users = sorted({event.user_id for event in day})
+    users = sorted({event.user_id or "" for event in day})
     last = day[-1].timestamp_ms
     # spread over the day, so that the head and the held-out tail both hold some
     times = np.linspace(day[0].timestamp_ms, last, len(users)).astype(int).tolist()
@@ -48,7 +48,7 @@ def swapped(tmp_path_factory):
     assert report["verdict"] == "published", report["reasons"]
     registry, config = Registry(workspace.models), load_config(workspace.config_path)
     with closing(open_log(workspace.log_path)) as log:
-        yield tuple(
+        yield [
             Recommender.open(
                 registry.open(version),
                 registry.manifest(version),
@@ -57,7 +57,7 @@ def swapped(tmp_path_factory):
                 config.memory,
             )
             for version in (report["served"], report["version"])
-        )
+        ]
 
 
 def parts_of(recommender, item):
@@ -82,9 +82,12 @@ def test_what_is_in_the_slow_model_now_is_gone_from_the_memory(swapped):
 
 
 def test_lists_of_users_without_new_events_do_not_jump(swapped):
-    found = jump(*swapped, QUIET, NOW_MS)
+    before, after = swapped
+    found = jump(before, after, QUIET, NOW_MS)
+    assert found is not None
     assert found.users == len(QUIET)
     assert found.churn <= 0.5
-    nothing = jump(swapped[0], swapped[0], QUIET, NOW_MS)
+    nothing = jump(before, before, QUIET, NOW_MS)
+    assert nothing is not None
     assert (nothing.churn, nothing.scores) == (0.0, 0.0)
-    assert jump(*swapped, [], NOW_MS) is None
+    assert jump(before, after, [], NOW_MS) is None

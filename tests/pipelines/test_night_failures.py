@@ -42,6 +42,7 @@ def test_a_night_killed_after_any_stage_leaves_a_whole_model_and_the_log(tiny_ho
     append(tiny_home, day())
     before, rows = state(tiny_home)
     models = Registry(Workspace(tiny_home).models)
+    current = before
     for stage in STAGES[: PUBLISHING + 1]:
         command = [sys.executable, "-m", "tests.killed_night", str(tiny_home), stage]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
