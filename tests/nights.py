@@ -10,6 +10,7 @@ import json
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -217,14 +218,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--good", type=int, default=40)
     parser.add_argument("--each", type=int, default=5)
+    parser.add_argument("--first", type=int, default=0, help="The first seed.")
     parser.add_argument("--kinds", default=",".join(KINDS))
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         base = Path(folder) / "base"
         make_home(base)
         for kind in asked.kinds.split(","):
-            for seed in range(asked.good if kind == "honest" else asked.each):
+            n = asked.good if kind == "honest" else asked.each
+            for seed in range(asked.first, asked.first + n):
                 home = Path(shutil.copytree(base, Path(folder) / "night"))
+                started = time.process_time()
                 report = night(home, kind, seed)
                 told = {
                     "kind": kind,
@@ -233,7 +237,8 @@ def main() -> None:
                     "failed": [v["name"] for v in report["verdicts"] if not v["passed"]],
                     "drift": report["metrics"].get("drift", {}).get("learned", {}).get("nats"),
                     "twin": report["metrics"].get("drift", {}).get("twin_nats"),
-                    "seconds": report["seconds"],
+                    "churn": (report["metrics"].get("continuity") or {}).get("churn"),
+                    "cpu_seconds": round(time.process_time() - started, 1),
                 }
                 if report["verdict"] != "nothing_new":
                     told["true_ndcg"], told["true_loss"] = (round(x, 4) for x in harm(home, report))
