@@ -29,6 +29,8 @@ class NightConfig:
       drift_target: Drift from the served model in nats that training aims at, on requests
         that are never taught; 0 lets it drift.
       drift_weight: Weight of the drift in the loss to begin with; it adapts.
+      handover: Share of the day's fast value that a cross admitted tonight begins at; 0
+        begins at zero.
       softness: Share of the soft targets in the targets of new events: what the served
         model expected before it saw them; 0 for none.
       temperature: Divides the log-odds of the soft targets.
@@ -66,6 +68,7 @@ class NightConfig:
     learning_rate_scale: float = 1.0
     drift_target: float = 0.0
     drift_weight: float = 0.3
+    handover: float = 0.0
     softness: float = 0.0
     temperature: float = 2.0
     smoothing: float = 0.1
@@ -91,6 +94,7 @@ class NightConfig:
             select_share=1.0,
             selection="lot",
             drift_target=0.0,
+            handover=0.0,
             softness=0.0,
         )
 
@@ -109,7 +113,7 @@ class NightConfig:
                 "user_shares item_shares": (lambda value: value >= 1, "be at least 1"),
                 "held_out_share": (lambda value: 0.0 < value < 1.0, "lie in (0, 1)"),
                 "learning_rate_scale": (lambda value: value > 0, "be above 0"),
-                "softness smoothing": (lambda value: 0.0 <= value < 1.0, "lie in [0, 1)"),
+                "handover softness smoothing": (lambda value: 0.0 <= value < 1.0, "lie in [0, 1)"),
                 "temperature drift_weight": (lambda value: value > 0, "be above 0"),
                 "drift_target replay_ratio max_quality_loss max_forgetting max_logloss_rise "
                 "continuity_users max_jump max_slice_rise max_drift max_dormant_rise "

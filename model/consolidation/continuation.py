@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.consolidation.config import NightConfig
+from model.consolidation.handover import handed_over
 from model.consolidation.replay import draw
 from model.consolidation.selection import (
     Candidates,
@@ -170,6 +171,7 @@ def teach(
     drawn = draw(night.actors[night.old], night.examples.item[night.old], n_replayed, rng)
     replayed = night.old[drawn]
     start = _prepared(night, selection.within, slow)
+    start = handed_over(start, night.served, night.examples, selection.within, config.handover)
     fitted = fit(
         dict(start.parameters),
         night.examples,

@@ -75,6 +75,9 @@ PRODUCT: Final[Mapping[str, ProductArm]] = {
         "ours, nights with soft targets of the served model",
         night={"softness": 0.2, "temperature": 1.0},
     ),
+    "ours+handover": ProductArm(
+        "consolidate", "ours, new crosses begin at what the day said", night={"handover": 0.5}
+    ),
     "ours-half": ProductArm(
         "consolidate",
         "ours, nights learn the surprising and repeated half of the events",
