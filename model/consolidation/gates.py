@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from model.consolidation.config import NightConfig
 from model.errors import BadInputError
 
-RESAMPLES: Final = 1_000
+RESAMPLES: Final = 2_000
+# Six gates look at one night: at 99 % each, chance alone refuses three in a hundred at most.
+INTERVAL: Final = (0.005, 0.995)
 MIN_EVENTS: Final = 20
 MIN_USERS: Final = 5
 # A bootstrap over fewer users takes what a handful did for what all would do.
@@ -33,7 +35,7 @@ class Change:
       served: The served model's mean.
       candidate: The candidate's mean.
       relative: Their difference as a share of the served model's mean.
-      interval: 95 % interval of `relative` by a bootstrap over users.
+      interval: 99 % interval of `relative` by a bootstrap over users.
       events: How many events were compared.
       users: How many users they belong to.
     """
@@ -94,7 +96,7 @@ class Verdict:
       reason: The verdict in words.
       value: What was measured; None where nothing could be.
       limit: The worst value that passes without a doubt; None where there is none.
-      interval: 95 % interval of the value, where it is known.
+      interval: 99 % interval of the value, where it is known.
     """
 
     name: str
@@ -144,7 +146,7 @@ def paired_change(
     # a model that ranked nothing right must not make every change infinite
     base = max(float(served.mean()), _LEAST_MEAN)
     means = _resampled_means(sums, counts, rng) / base
-    low, high = np.quantile(means, (0.025, 0.975)).tolist()
+    low, high = np.quantile(means, INTERVAL).tolist()
     return Change(
         served=float(served.mean()),
         candidate=float(candidate.mean()),

@@ -106,7 +106,7 @@ def test_the_interval_of_a_known_noise_is_what_theory_says():
     found = change(1.0, 0.0, users=400, per_user=1, noise=1.0)
     assert found is not None
     half_width = (found.interval[1] - found.interval[0]) / 2
-    assert half_width == pytest.approx(1.96 / np.sqrt(400), rel=0.15)
+    assert half_width == pytest.approx(2.576 / np.sqrt(400), rel=0.15)
 
 
 @given(seed=st.integers(0, 500))
