@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.fast.config import MemoryConfig
-from model.fast.factors import choice_loss, fit_factors
+from model.fast.factors import choice_loss, fit_factors, mean_gain, order_factors
 from model.fast.mixing import SHARES, Mixing
 from model.interactions import Attributes, EventRules, Kind, LogRow, Outcome
 from model.recommender import Recommender
@@ -50,8 +50,8 @@ class Learned:
 
     Attributes:
       mixing: The factors.
-      report: Questions asked, and the surprise of choices in nats before and after, on the
-        questions that were learned from.
+      report: Questions asked, what was learned by (`order` or `likelihood`), and the surprise
+        of choices in nats and NDCG@10 before and after, on the questions learned from.
     """
 
     mixing: Mixing
@@ -134,13 +134,32 @@ def learn_factors(
     offsets = np.stack([offset for _, offset in asked])
     fields = recommender.context_fields
     start = lesson.start.as_factors(fields)
-    factors = fit_factors(parts, offsets, start, strength=_STRENGTH)
+    factors, ordered = _fitted(parts, offsets, start)
     report = {
         "questions": len(asked),
+        "objective": "order" if ordered else "likelihood",
         "nats_before": round(choice_loss(parts, offsets, start), 4),
         "nats_after": round(choice_loss(parts, offsets, factors), 4),
+        "ndcg_before": round(mean_gain(parts, offsets, start), 4),
+        "ndcg_after": round(mean_gain(parts, offsets, factors), 4),
     }
     return Learned(Mixing.from_factors(factors, fields), report)
+
+
+def _fitted(
+    parts: NDArray[np.float32], offsets: NDArray[np.float32], start: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], bool]:
+    """The factors, and whether they are those of the order instead of the likelihood.
+
+    Which of the two is better is seen on the latest third, learned from the others.
+    """
+    cut = len(parts) * 2 // 3
+    early = fit_factors(parts[:cut], offsets[:cut], start, strength=_STRENGTH)
+    by_order = order_factors(parts[:cut], offsets[:cut], early)
+    late = parts[cut:], offsets[cut:]
+    ordered = mean_gain(*late, by_order) > mean_gain(*late, early)
+    factors = fit_factors(parts, offsets, start, strength=_STRENGTH)
+    return (order_factors(parts, offsets, factors) if ordered else factors), ordered
 
 
 def _questions(log: EventLog, rules: EventRules, lesson: Lesson) -> list[_Question]:

@@ -316,12 +316,16 @@ def demo(
 
 
 @main.command()
-@click.argument("what", type=click.Choice(["serve", "events", "train", "consolidate"]), nargs=-1)
+@click.argument(
+    "what",
+    type=click.Choice(["serve", "events", "memory", "soak", "train", "consolidate"]),
+    nargs=-1,
+)
 @with_home
 def bench(workspace: Workspace, console: Console, what: tuple[str, ...]) -> None:
     """Measure speed and size against baselines.
 
-    Takes serve and events where nothing is named; train and consolidate take minutes.
+    Takes serve and events where nothing is named; soak, train and consolidate take minutes.
     Measures on a copy of the workspace, and writes a report to its folder `reports`. A
     workspace without data gets the demo's data and model first.
 

@@ -1,6 +1,7 @@
 """`slowwave consolidate`: the night. The served model learns what the log holds since."""
 
 import time
+from dataclasses import replace
 from typing import Any
 
 from model.errors import NoModelError
@@ -12,7 +13,7 @@ from pipelines.console import Console
 from pipelines.learning import opened, read_log
 from pipelines.night_candidate import attempt
 from pipelines.night_report import ALARM, outcome, refused_in_a_row, tell, written
-from pipelines.night_run import NightRun, Served
+from pipelines.night_run import HANDED_ON, NightRun, Served
 from pipelines.strongest_crosses import titles
 
 
@@ -73,6 +74,7 @@ def consolidate_log(
     """One night on an open log and a locked registry: `consolidate` without its report file."""
     served = _served(registry)
     run.on_stage("verified")
+    run = replace(run, config=served.tuned(run.config))
     read = read_log(log, run.config, until_ms, newest=run.config.night.read_rows)
     fresh = int((read.columns.labelled & (read.columns.seq > served.judged_seq)).sum())
     run.on_stage("read")
@@ -102,7 +104,5 @@ def _served(registry: Registry) -> Served:
     bundle, manifest = load_bundle(registry.open(version)), registry.manifest(version)
     learned_seq = int(manifest["trained_through_seq"])
     judged_seq = int(manifest.get("judged_through_seq", learned_seq))
-    memory: dict[str, Any] = {
-        key: manifest[key] for key in ("memory", "memory_learning") if key in manifest
-    }
-    return Served(version, bundle, learned_seq, judged_seq, memory)
+    kept: dict[str, Any] = {key: manifest[key] for key in HANDED_ON if key in manifest}
+    return Served(version, bundle, learned_seq, judged_seq, kept)

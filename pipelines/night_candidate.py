@@ -52,11 +52,11 @@ def attempt(
         write_bundle(candidate.bundle, staged)
         run.on_stage("staged")
         verdicts, metrics = _judged(staged, night, candidate, run)
-        memory = dict(served.memory)
+        kept = dict(served.kept)
         if not candidate.not_finite:
             held_out = Lesson(at.held_out_seq - 1, read.through_seq, served.mixing())
-            memory |= memory_factors(candidate.bundle, log, config, held_out, seed=run.seed)
-            swap = Swap(served, candidate.bundle, memory, log, read)
+            kept |= memory_factors(candidate.bundle, log, config, held_out, seed=run.seed)
+            swap = Swap(served, candidate.bundle, kept, log, read)
             found = swap.jump(config)
             verdicts.append(continuous(found, config.night))
             metrics["continuity"] = found and found.as_json()
@@ -81,7 +81,7 @@ def attempt(
             "metrics": metrics,
             "verdicts": [verdict.as_json() for verdict in verdicts],
             "changes": {} if candidate.not_finite else changes(night, candidate.bundle),
-            **memory,
+            **kept,
         }
         settled = _settled(registry, staged, manifest, verdicts, run)
         run.on_stage("settled")

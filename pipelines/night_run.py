@@ -1,16 +1,20 @@
 """What one night works with: how it was asked for, and the model that serves."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeAlias
+from dataclasses import dataclass, replace
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from model.fast.mixing import Mixing
 from model.slow.bundle import Bundle
+from model.slow.tuning import as_tuned
 from model.workspace import Config
 from pipelines.console import Console
 
 OnStage: TypeAlias = Callable[[str], None]
 """Told the name of each stage once it is done."""
+
+
+HANDED_ON: Final = ("memory", "memory_learning", "tuned")
 
 
 def _unheard(stage: str) -> None:
@@ -45,18 +49,23 @@ class Served(NamedTuple):
     Attributes:
       learned_seq: It has learned the log up to here.
       judged_seq: It was judged on the log up to here; what comes later is fresh.
-      memory: What its manifest says of the fast memory.
+      kept: What its manifest says that every night hands on: the fast memory's factors, and
+        settings that training chose.
     """
 
     version: str
     bundle: Bundle
     learned_seq: int
     judged_seq: int
-    memory: dict[str, Any]
+    kept: dict[str, Any]
 
     def mixing(self) -> Mixing:
         """How much each part of the fast memory says beside it."""
-        return mixing_of(self.memory)
+        return mixing_of(self.kept)
+
+    def tuned(self, config: Config) -> Config:
+        """The settings, with those that training chose."""
+        return replace(config, slow=as_tuned(config.slow, self.kept.get("tuned", {})))
 
 
 def mixing_of(manifest: Mapping[str, Any]) -> Mixing:

@@ -79,6 +79,7 @@ def train_read(  # noqa: PLR0913 - the job's own settings, by name
         "data": describe(columns),
         "training": trained.training,
         "metrics": {"validation": trained.metrics},
+        **({"tuned": trained.tuned} if trained.tuned else {}),
     }
     lesson = Lesson(trained.seen_seq, through_seq)
     manifest |= memory_factors(trained.unseeing, log, config, lesson, seed=seed)

@@ -30,6 +30,7 @@ deep_learning_rate = 0.01
 [night]
 min_events = 20
 learning_rate_scale = 0.3
+epochs = 1
 """
 
 

@@ -1,6 +1,6 @@
 """Settings of the nightly consolidation."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from model.errors import require
@@ -26,6 +26,8 @@ class NightConfig:
       replay_ratio: Old events replayed for each new one.
       epochs: Passes over the night's events.
       learning_rate_scale: Factor on the training steps of both halves.
+      pace_batches: Batches of old events on which the usual size of gradients is measured
+        before the first step; 0 to begin with steps as long as the learning rate allows.
       drift_target: Drift from the served model in nats that training aims at, on requests
         that are never taught; 0 lets it drift.
       drift_weight: Weight of the drift in the loss to begin with; it adapts.
@@ -63,9 +65,10 @@ class NightConfig:
     selection: str = "surprise"
     user_shares: float = 10.0
     item_shares: float = 50.0
-    replay_ratio: float = 1.0
+    replay_ratio: float = 4.0
     epochs: int = 1
     learning_rate_scale: float = 1.0
+    pace_batches: int = 32
     drift_target: float = 0.0
     drift_weight: float = 0.3
     handover: float = 0.0
@@ -85,17 +88,16 @@ class NightConfig:
     min_coverage: float = 0.5
     keep_versions: int = 10
 
-    @classmethod
-    def plain(cls, epochs: int) -> "NightConfig":
-        """The plainest night: all new events within the caps and as many old ones, no more."""
-        return cls(
-            epochs=epochs,
-            replay_ratio=1.0,
+    def plain(self) -> "NightConfig":
+        """The same training without any choice: all new events, old ones by lot, labels alone."""
+        return replace(
+            self,
             select_share=1.0,
             selection="lot",
             drift_target=0.0,
             handover=0.0,
             softness=0.0,
+            learning_rate_scale=1.0,
         )
 
     def __post_init__(self) -> None:
@@ -115,7 +117,8 @@ class NightConfig:
                 "learning_rate_scale": (lambda value: value > 0, "be above 0"),
                 "handover softness smoothing": (lambda value: 0.0 <= value < 1.0, "lie in [0, 1)"),
                 "temperature drift_weight": (lambda value: value > 0, "be above 0"),
-                "drift_target replay_ratio max_quality_loss max_forgetting max_logloss_rise "
+                "pace_batches drift_target replay_ratio max_quality_loss max_forgetting "
+                "max_logloss_rise "
                 "continuity_users max_jump max_slice_rise max_drift max_dormant_rise "
                 "max_growth twins min_coverage": (
                     lambda value: value >= 0,

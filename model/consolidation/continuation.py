@@ -23,7 +23,7 @@ from model.consolidation.selection import (
     surprises,
     within_caps,
 )
-from model.slow.bootstrap import pruned
+from model.slow.bootstrap import newest, pruned
 from model.slow.bundle import Bundle, Calibration, make_bundle
 from model.slow.calibration import fit_calibration
 from model.slow.columns import EventColumns, Metadata
@@ -182,6 +182,7 @@ def teach(
             config.epochs,
             learning_rate_scale=config.learning_rate_scale,
             guidance=_guidance(night, config),
+            paced_by=_paced_by(night, slow, config),
             on_progress=on_progress,
         ),
     )
@@ -237,6 +238,11 @@ def selected(night: Night, config: NightConfig, rng: np.random.Generator) -> Sel
     taken, why = select(events, n, config, rng)
     counts = {"taken": n, **why, **over, "left_over": len(within) - n}
     return Selection(within, within[taken], counts)
+
+
+def _paced_by(night: Night, slow: SlowConfig, config: NightConfig) -> Positions:
+    """The newest old events, as many as so many batches hold."""
+    return newest(night.old, config.pace_batches * slow.batch_size)
 
 
 def _prepared(night: Night, new: Positions, config: SlowConfig) -> Bundle:

@@ -128,12 +128,16 @@ class Actors:
         self._newest_ms = max(self._newest_ms, success.timestamp_ms)
         return _say(said, success, self._limits)
 
-    def forget_quiet(self) -> None:
-        """Lets go of the actors who were quiet for longer than the window."""
+    def forget_quiet(self, most: int) -> None:
+        """Lets go of the actors who were quiet for longer than the window, or longest.
+
+        Args:
+          most: Actors who may stay.
+        """
         oldest_ms = self._newest_ms - self._limits.window_ms
         while self._said:
             actor, said = next(iter(self._said.items()))
-            if said.times and said.times[-1] >= oldest_ms:
+            if len(self._said) <= most and said.times and said.times[-1] >= oldest_ms:
                 return
             del self._said[actor]
 

@@ -24,6 +24,8 @@ class MemoryConfig:
       cross_prior: Pseudo-events that pull the rate of a cross to what is expected; one
         event is not a fact.
       per_day: Most successes of one actor that count for others within a day.
+      followed_users: Most users and sessions whose latest successes are kept in mind, to
+        cross the next one with them and to count none twice; the longest quiet are let go.
       gate: Which fast crosses are kept: `surprise` those that say most, `random` as many
         drawn by lot, `all` every one.
       gate_nats: What a cross must be worth to be kept, in nats.
@@ -49,6 +51,7 @@ class MemoryConfig:
     trending_prior: float = 300.0
     cross_prior: float = 2.0
     per_day: int = 100
+    followed_users: int = 1_000_000
     gate: str = "surprise"
     gate_nats: float = 0.02
     crosses_per_row: int = 256
@@ -79,7 +82,7 @@ class MemoryConfig:
                     "be above 0",
                 ),
                 "momentum": (lambda value: 0 <= value < 1, "lie in [0, 1)"),
-                "per_day crosses_per_row cross_megabytes cached_users": (
+                "per_day followed_users crosses_per_row cross_megabytes cached_users": (
                     lambda value: value >= 1,
                     "be at least 1",
                 ),

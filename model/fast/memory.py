@@ -61,6 +61,22 @@ class Reading(Protocol):
         """The slow model's chance that an item succeeds in a segment."""
 
 
+class Size(NamedTuple):
+    """How much is remembered.
+
+    Attributes:
+      crosses: Fast crosses.
+      lessons: Slots that lessons are counted in.
+      actors: Users and sessions whose words are followed.
+      successes: What they have said.
+    """
+
+    crosses: int
+    lessons: int
+    actors: int
+    successes: int
+
+
 class FastMemory:
     """Users' episodes, the row `everyone`, fast crosses and lessons.
 
@@ -144,8 +160,8 @@ class FastMemory:
         return set(by_actor)
 
     def _chores(self, period: int, items: Items) -> None:
-        self._actors.forget_quiet()
-        self._judges.forget_quiet()
+        self._actors.forget_quiet(self._config.followed_users)
+        self._judges.forget_quiet(self._config.followed_users)
         self.lessons.settle()
         shares = self.trending.levels(items.share, 0)[1]
         present = np.array([shares[place] for place in CROSS_HALF_LIVES])
@@ -234,6 +250,12 @@ class FastMemory:
         pairs_left.subtract(pairs)
         tally.add_pairs([(pair, n) for pair, n in pairs_left.items() if n])
         self._actors.replace(actor, [s.event for _, s in left])
+
+    @property
+    def size(self) -> Size:
+        """How much is remembered of what concerns everyone."""
+        actors = self._actors
+        return Size(len(self.crosses), len(self.lessons), len(actors), actors.n_successes)
 
     def drop_users(self) -> None:
         """Lets go of everybody's memory; it is read from the log again when asked for."""

@@ -5,6 +5,7 @@ is fitted again on all of them, since the newest events are the ones that matter
 events are in neither fit.
 """
 
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,9 +25,11 @@ from model.slow.parameters import Parameters, initial_parameters
 from model.slow.schema import Schema
 from model.slow.space import admitted, fit_space, success_counts
 from model.slow.training import Fit, OnProgress, Plan, fit
+from model.slow.tuning import Trial, search
 
 MIN_SUCCESSES = 20
 _MOST_RANKED = 20_000
+_MOST_TRIED = 4_000
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,7 @@ class Trained:
       training: Epochs, losses, the validation curve and the sizes of the model.
       unseeing: The fit that did not see the tail.
       seen_seq: No event behind this log position was seen by it.
+      tuned: Settings that a search chose and nights go on with; empty without a search.
     """
 
     bundle: Bundle
@@ -48,6 +52,7 @@ class Trained:
     training: dict[str, Any]
     unseeing: Bundle
     seen_seq: int
+    tuned: dict[str, Any]
 
 
 def train_from_scratch(
@@ -83,9 +88,13 @@ def train_from_scratch(
     order = columns.by_time()
     cut = len(order) - max(int(len(order) * config.validation_share), 1)
     head = _Fitted(columns, order[:cut], metadata, schema, config, seed)
-    search, calibration, metrics = head.searched(config, seed, on_progress)
+    tuning = search(config, head.learnable, head.trial(seed))
+    if tuning.config != config:
+        config = tuning.config
+        head = head.restarted(config, seed)
+    passes, calibration, metrics = head.searched(config, seed, on_progress)
     whole = _Fitted(columns, order, metadata, schema, config, seed)
-    plan = Plan(seed, search.epochs, on_progress=on_progress)
+    plan = Plan(seed, passes.epochs, on_progress=on_progress)
     learned = newest(whole.learnable, config.train_events)
     final = fit(whole.start, whole.examples, learned, config, plan)
     parameters, crosses = pruned(final.parameters)
@@ -94,15 +103,17 @@ def train_from_scratch(
         examples=whole.examples,
         metrics=metrics,
         training={
-            "epochs": search.epochs,
+            "epochs": passes.epochs,
             "losses": final.losses,
-            "validation_losses": search.validation,
+            "validation_losses": passes.validation,
+            **({"tuning": tuning.tried} if tuning.tried else {}),
             "users": len(whole.space.users),
             "items": len(whole.space.items),
             **crosses,
         },
-        unseeing=make_bundle(head.space, search.parameters, calibration),
+        unseeing=make_bundle(head.space, passes.parameters, calibration),
         seen_seq=int(columns.seq[order[:cut]].max()),
+        tuned=tuning.chosen if tuning.tried else {},
     )
 
 
@@ -122,16 +133,32 @@ class _Fitted:
         self.examples = Examples(columns, self.space, metadata)
         self.n_known = len(known)
         self.learnable = np.flatnonzero(~self.examples.frozen[: len(known)])
-        learnable = self.learnable
-        counts = success_counts(self.examples, learnable)
-        self.start: Parameters = initial_parameters(
-            self.space,
-            metadata.item,
-            counts,
-            admitted(self.examples, learnable, config),
-            config,
-            np.random.default_rng(seed),
-        )
+        self._items = metadata.item
+        self._counts = success_counts(self.examples, self.learnable)
+        self._crosses = admitted(self.examples, self.learnable, config)
+        self.start = self._start(config, seed)
+
+    def _start(self, config: SlowConfig, seed: int) -> Parameters:
+        rng = np.random.default_rng(seed)
+        return initial_parameters(self.space, self._items, self._counts, self._crosses, config, rng)
+
+    def restarted(self, config: SlowConfig, seed: int) -> "_Fitted":
+        """The same events and crosses, with the starting values of other settings."""
+        other = copy(self)
+        other.start = self._start(config, seed)
+        return other
+
+    def trial(self, seed: int) -> Trial:
+        """Trains on some of the known events and ranks what comes after all of them."""
+        tail = np.arange(self.n_known, len(self.examples))
+
+        def ranked(config: SlowConfig, which: NDArray[np.intp], passes: int) -> NDArray[np.float64]:
+            start = self._start(config, seed)
+            fitted = fit(start, self.examples, which, config, Plan(seed, passes))
+            bundle = make_bundle(self.space, fitted.parameters, None)
+            return evaluate(bundle, self.examples, tail, most_ranked=_MOST_TRIED).ndcg
+
+        return ranked
 
     def searched(
         self, config: SlowConfig, seed: int, on_progress: OnProgress | None

@@ -44,6 +44,8 @@ class SlowConfig:
       search_events: Most of them, the newest, on which the number of passes is sought.
       max_epochs: Most passes over the training events.
       patience: Epochs without improvement before training stops.
+      tuning_share: What a search for settings that depend on the data may cost, as a share
+        of the examples that training reads at its longest; 0 for no search.
       validation_share: Last part of the events, by time, that early stopping watches.
     """
 
@@ -61,7 +63,7 @@ class SlowConfig:
     history_dropout: float = 0.3
     hidden_dropout: float = 0.3
     id_dropout: float = 0.1
-    deep_learning_rate: float = 1e-3
+    deep_learning_rate: float = 2e-3
     deep_weight_decay: float = 1e-3
     wide_learning_rate: float = 0.2
     wide_l1: float = 1e-2
@@ -75,6 +77,7 @@ class SlowConfig:
     search_events: int = 200_000
     max_epochs: int = 10
     patience: int = 1
+    tuning_share: float = 0.0
     validation_share: float = 0.1
 
     def __post_init__(self) -> None:
@@ -97,7 +100,7 @@ class SlowConfig:
                     lambda value: value > 0.0,
                     "be above 0",
                 ),
-                "deep_weight_decay wide_l1 outcome_weight": (
+                "deep_weight_decay wide_l1 outcome_weight tuning_share": (
                     lambda value: value >= 0.0,
                     "be at least 0",
                 ),

@@ -23,17 +23,18 @@ _SECOND: Final = np.uint64(0x94D049BB133111EB)
 def frozen(seq: NDArray[np.int64]) -> NDArray[np.bool_]:
     """[events] which events nothing is ever taught.
 
-    They are three in a hundred, and about 4,000 at most: the share falls as the log grows.
-    What is frozen of a log is among what was frozen when the log was shorter, so that an
-    event may come to be taught, and a taught one is never frozen. The last position alone
-    tells how long the log is, so that a night that reads its end only agrees.
+    They are three in a hundred, and about 4,000 at most: the share falls as the log grows,
+    whose length is the highest position. What is frozen of a log is among what was frozen
+    when the log was shorter, so that an event may come to be taught, and a taught one is
+    never frozen.
 
     Args:
-      seq: [events] log positions, the newest among them.
+      seq: [events] log positions, the last one of the log among them.
     """
     z = seq.astype(np.uint64) + _ODD
     z = (z ^ (z >> np.uint64(30))) * _FIRST
     z = (z ^ (z >> np.uint64(27))) * _SECOND
     drawn = (z ^ (z >> np.uint64(31))) >> np.uint64(11)
-    share = min(LARGEST_SHARE, MOST_EVENTS / int(seq.max(initial=1)))
+    length = int(seq.max(initial=1))
+    share = min(LARGEST_SHARE, MOST_EVENTS / length)
     return np.asarray(drawn < np.uint64(share * 2.0**53))

@@ -45,6 +45,8 @@ class Plan:
         after their loss was lowest, and the arrays of that moment are kept.
       learning_rate_scale: Factor on both learning rates.
       guidance: A reference to stay near to or to learn from; None for none.
+      paced_by: Positions of events that the starting arrays have learned, to measure the
+        usual size of gradients on; None where nothing has been learned yet.
       on_progress: Called after every step.
     """
 
@@ -53,6 +55,7 @@ class Plan:
     validation: NDArray[np.intp] | None = None
     learning_rate_scale: float = 1.0
     guidance: Guidance | None = None
+    paced_by: NDArray[np.intp] | None = None
     on_progress: OnProgress | None = None
 
 
@@ -99,6 +102,9 @@ def fit(
     model = WideDeep(parameters, config)
     model.optimise(plan.learning_rate_scale)
     leash = _Leash(model, plan.guidance)
+    if plan.paced_by is not None and len(plan.paced_by):
+        measured = Batches(examples, plan.paced_by, parameters, config)
+        model.pace(_ahead(measured.epoch(np.random.default_rng(plan.seed))))
     n_steps = batches.n_steps * plan.epochs
     step = _step_function(model)
     best, best_epoch = dict(parameters), 0

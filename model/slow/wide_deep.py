@@ -1,6 +1,6 @@
 """Wide & Deep: both halves in one logit, one loss, one step (Cheng et al. 2016)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,8 @@ from model.slow.wide import WarmFtrl, WideCrosses
 
 _WORTH_FUSING = 1_000_000
 _LEAST_CHANCE = 1e-37
+# Steps after which Adam no longer corrects its means for having begun at nothing.
+_LONG_TRAINED = 100_000
 
 NOT_DECAYED = ("bias", "decay", "scale")
 
@@ -95,6 +97,7 @@ class WideDeep(tfrs.Model):
         wide = WarmFtrl(
             config.wide_learning_rate * scale, l1_regularization_strength=config.wide_l1
         )
+        self._deep_optimiser, self._deep_variables = deep, others
         # made here: a compiled step cannot make variables
         wide._create_all_weights(crosses)  # noqa: SLF001
         deep.build(others)
@@ -103,6 +106,37 @@ class WideDeep(tfrs.Model):
                 [(wide, lambda: crosses), (deep, lambda: others)]
             )
         )
+
+    def pace(self, batches: Iterable[Mapping[str, Any]]) -> None:
+        """Gives a fresh Adam the gradients' usual sizes, as if it had trained so far.
+
+        Adam divides a gradient by the root of its running mean square (Kingma and Ba 2015,
+        algorithm 1). Where that mean begins with nothing, the first steps are as long as the
+        learning rate allows, however small the gradients: a short training would mostly undo
+        what the model knows. Here the means are measured, before anything moves, on batches
+        of what it was trained on.
+
+        Args:
+          batches: As `compute_loss` wants them; without any nothing changes.
+        """
+        deep, variables = self._deep_optimiser, self._deep_variables
+
+        @tf.function(reduce_retracing=True, autograph=False)
+        def squares(batch: Mapping[str, Any]) -> Any:
+            with tf.GradientTape() as tape:
+                loss = self.compute_loss(batch, training=True)
+            gradients = tape.gradient(loss, variables)
+            return [tf.square(tf.convert_to_tensor(gradient)) for gradient in gradients]
+
+        n = 0
+        for n, batch in enumerate(batches, start=1):
+            for mean, square in zip(deep._velocities, squares(batch), strict=True):  # noqa: SLF001
+                mean.assign_add((square - mean) / n)
+        if n:
+            deep.iterations.assign(_LONG_TRAINED)
+            for mean in deep._velocities:  # noqa: SLF001
+                # a row that nothing chose in these batches has been chosen before
+                mean.assign(tf.maximum(mean, tf.reduce_mean(mean)))
 
     def logits(self, batch: Mapping[str, Any], chance: Chance | None = None) -> Any:
         """The summed logit of every competing item, and what the outcome head needs.

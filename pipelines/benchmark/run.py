@@ -18,6 +18,7 @@ from model.storage.event_log import open_log
 from model.storage.registry import Registry
 from model.workspace import Workspace
 from pipelines.benchmark.ingestion import bench_events
+from pipelines.benchmark.memory import bench_memory, bench_soak
 from pipelines.benchmark.serving import Effort, bench_serving
 from pipelines.benchmark.training import bench_night, bench_training
 from pipelines.console import Console
@@ -40,7 +41,8 @@ def bench(
 
     Args:
       workspace: What to measure on.
-      what: Any of `serve`, `events`, `train` and `consolidate`; empty for the first two.
+      what: Any of `serve`, `events`, `memory`, `soak`, `train` and `consolidate`; empty for
+        the first two.
       console: Where to report.
       effort: How much to measure.
 
@@ -78,6 +80,8 @@ def _night(copy: Workspace, scratch: Path, effort: Effort, console: Console) -> 
 _BENCHES: Final[Mapping[str, Callable[[Workspace, Path, Effort, Console], dict[str, Any]]]] = {
     "serve": bench_serving,
     "events": bench_events,
+    "memory": bench_memory,
+    "soak": bench_soak,
     "train": _train,
     "consolidate": _night,
 }
@@ -188,6 +192,36 @@ def _event_rows(found: Mapping[str, Any]) -> list[_Row]:
     ]
 
 
+def _memory_rows(found: Mapping[str, Any]) -> list[_Row]:
+    us, added = found["request_us"], found["added_us"]
+    rows = [(f"an event to a worker, {found['batch']} at a time", _us(found["event_us"]), "", "")]
+    words = {"quiet": "nothing new", "busy": "after an event of another user, its cost included"}
+    return rows + [
+        (
+            f"a request at {found['items']:,} items, {text}",
+            _us(us[name]),
+            f"{_us(us[name + '_off'])} without the memory: {added[name]:+.0f} µs",
+            f"{us[name] / us[name + '_off']:.2f}",
+        )
+        for name, text in words.items()
+    ]
+
+
+def _soak_table(found: Mapping[str, Any]) -> list[_Row]:
+    head = f"after {found['events']:,} events of {found['users']:,} users"
+    half, end = found["marks"][len(found["marks"]) // 2 - 1], found["marks"][-1]
+    return [
+        (
+            f"{head}: memory",
+            _mib(end["resident_mib"]),
+            f"{_mib(half['resident_mib'])} after {half['events']:,}",
+            f"{end['resident_mib'] / max(half['resident_mib'], 1):.2f}",
+        ),
+        ("  a user", f"{found['bytes_a_user']:,.0f} bytes", "", ""),
+        ("  an event, 10,000 at a time", _us(found["event_us"]), "", ""),
+    ]
+
+
 def _train_rows(found: Mapping[str, Any]) -> list[_Row]:
     return [
         ("training from scratch", f"{found['seconds']:.0f} s", "", ""),
@@ -212,6 +246,8 @@ def _night_rows(found: Mapping[str, Any]) -> list[_Row]:
 _ROWS: Final[Mapping[str, Callable[[Mapping[str, Any]], list[_Row]]]] = {
     "serve": _serve_rows,
     "events": _event_rows,
+    "memory": _memory_rows,
+    "soak": _soak_table,
     "train": _train_rows,
     "consolidate": _night_rows,
 }
@@ -220,6 +256,10 @@ _ROWS: Final[Mapping[str, Callable[[Mapping[str, Any]], list[_Row]]]] = {
 def _cpu(found: Mapping[str, Any], name: str) -> str:
     spent = found["cpu_us"][name]
     return "" if spent is None else f" ({spent:.0f} µs CPU)"
+
+
+def _us(amount: float) -> str:
+    return f"{amount:.0f} µs CPU"
 
 
 def _mib(amount: float | None) -> str:

@@ -36,12 +36,16 @@ class Effort:
       rounds: How often each server is measured.
       round_s: How long a round is.
       connections: Requests under way at a time.
+      soak_events: Length of the long stream that memory is watched over.
+      soak_users: Users in it.
     """
 
     starts: int = 3
     rounds: int = 5
     round_s: float = 3.0
     connections: int = 8
+    soak_events: int = 10_000_000
+    soak_users: int = 1_000_000
 
 
 def bench_serving(

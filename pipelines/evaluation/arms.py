@@ -88,6 +88,9 @@ PRODUCT: Final[Mapping[str, ProductArm]] = {
         "placebo: nights learn half of the events, drawn by lot",
         night={"select_share": 0.5, "selection": "lot"},
     ),
+    "slow+tuned": ProductArm(
+        "none", "slow model after a search for its settings", _MEMORY_OFF, {"tuning_share": 0.5}
+    ),
     "wide": ProductArm("none", "wide half alone", _MEMORY_OFF, {"halves": "wide"}),
     "deep": ProductArm("none", "deep half alone", _MEMORY_OFF, {"halves": "deep"}),
     "ours-trending": ProductArm(

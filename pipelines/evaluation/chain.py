@@ -16,11 +16,11 @@ from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
 
-from model.consolidation.config import NightConfig
 from model.errors import BadInputError
 from model.files import write_atomically
 from model.slow.bundle import load_bundle, write_bundle
 from model.slow.schema import Schema, infer_schema
+from model.slow.tuning import as_tuned
 from model.storage.event_log import EventLog, open_log
 from model.storage.registry import Registry
 from model.workspace import Config
@@ -29,8 +29,8 @@ from pipelines.evaluation.sealed_log import SealedLog
 from pipelines.evaluation.stream import Stream
 
 Nights: TypeAlias = Literal["none", "finetune", "retrain", "consolidate"]
-"""What happens at night: nothing, training on the new events and as many old ones drawn by
-lot, training from scratch on all events, or the product's own night with its gates."""
+"""What happens at night: nothing, training on the new events and on old ones drawn by lot,
+training from scratch on all events, or the product's own night with its gates."""
 
 _NOTE: Final = "chain.json"
 _KEEP_ALL: Final = 1_000_000
@@ -200,20 +200,22 @@ class _Job:
         }
 
     def _finetune(self) -> dict[str, Any]:
-        """Learns all new events and as many old ones, and publishes whatever comes out."""
+        """Learns all new events and old ones drawn by lot, and publishes whatever comes out."""
         from model.consolidation.continuation import Cut, open_night, teach
         from pipelines.learning import provenance, read_log
 
         registry, config = self.registry, self.plan.config
         version = str(registry.current())
-        learned = int(registry.manifest(version)["trained_through_seq"])
+        before = registry.manifest(version)
+        learned, tuned = int(before["trained_through_seq"]), before.get("tuned", {})
         read = read_log(self.log, config, None, newest=config.night.read_rows)
         if not (read.columns.labelled & (read.columns.seq > learned)).any():
             return {"version": version, "verdict": "nothing_new"}
         served = load_bundle(registry.open(version))
         night = open_night(served, read.columns, read.metadata, Cut(learned, read.through_seq + 1))
-        plain = NightConfig.plain(config.night.epochs)
-        candidate = teach(night, config.slow, plain, seed=self.plan.seed)
+        plain = config.night.plain()
+        slow = as_tuned(config.slow, tuned)
+        candidate = teach(night, slow, plain, seed=self.plan.seed)
         if candidate.not_finite:
             return {"version": version, "verdict": "refused", "reasons": ["not finite"]}
         manifest = {
@@ -221,6 +223,7 @@ class _Job:
             "kind": "finetune",
             "parent": version,
             "metrics": {},
+            "tuned": tuned,
         }
         with registry.lock(), registry.stage() as staged:
             write_bundle(candidate.bundle, staged)

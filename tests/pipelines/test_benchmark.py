@@ -16,7 +16,7 @@ from pipelines.benchmark.run import FORMAT, bench
 from pipelines.benchmark.serving import Effort, known_users, run_load
 from pipelines.console import Console
 
-SHORT = Effort(starts=1, rounds=2, round_s=0.1, connections=2)
+SHORT = Effort(starts=1, rounds=2, round_s=0.1, connections=2, soak_events=60_000, soak_users=2_000)
 SERVERS = {"service", "constant", "constant_declared", "load_generator"}
 SHARES = {"p50", "p95", "p99"}
 
@@ -177,6 +177,30 @@ def test_the_workspace_itself_is_left_as_it_was(measured, trained_home):
             heads.append(log.head())
     assert heads[0] == heads[1]
     assert not list(workspace.home.glob(".bench-*"))
+
+
+@pytest.mark.slow
+def test_events_and_requests_are_measured_with_the_memory_and_without(tiny_home):
+    report = bench(
+        Workspace(tiny_home), what=("memory",), console=Console(quiet=True), effort=SHORT
+    )
+    memory = report["memory"]
+    assert memory["items"] == 10_000
+    assert memory["event_us"] > 0
+    assert set(memory["request_us"]) == {"quiet", "quiet_off", "busy", "busy_off"}
+    assert all(us > 0 for us in memory["request_us"].values())
+
+
+@pytest.mark.slow
+def test_the_memory_stays_flat_over_a_long_stream(tiny_home):
+    """A short form of the ten million events of `slowwave bench soak`."""
+    report = bench(Workspace(tiny_home), what=("soak",), console=Console(quiet=True), effort=SHORT)
+    soak = report["soak"]
+    marks = soak["marks"]
+    assert marks[-1]["events"] == soak["events"] == 60_000
+    assert marks[-1]["actors"] <= soak["users"]
+    assert marks[-1]["crosses"] <= marks[len(marks) // 2]["crosses"] * 1.5
+    assert marks[-1]["resident_mib"] < marks[len(marks) // 2]["resident_mib"] + 20
 
 
 @pytest.mark.slow

@@ -111,8 +111,16 @@ def test_the_quiet_are_forgotten_and_the_others_are_not():
     actors.take("quiet", at(0, 1))
     actors.take("busy", at(1, 1))
     actors.take("busy", at(11 * DAY_MS, 2))
-    actors.forget_quiet()
+    actors.forget_quiet(most=10)
     assert list(actors) == ["busy"]
+
+
+def test_no_more_actors_are_followed_than_may_be_and_the_longest_quiet_go():
+    actors = Actors(LIMITS)
+    for n, name in enumerate(["ann", "bob", "cid", "ann"]):
+        actors.take(name, at(n, n + 1))
+    actors.forget_quiet(most=2)
+    assert list(actors) == ["cid", "ann"]
 
 
 def test_an_actor_can_be_given_another_past():

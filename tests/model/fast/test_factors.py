@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.fast.factors import choice_loss, fit_factors
+from model.fast.factors import choice_loss, fit_factors, mean_gain, order_factors
 
 TRUE = np.array([1.5, 0.5, 0.0])
 
@@ -63,3 +63,42 @@ def test_a_candidate_with_an_offset_of_minus_infinity_is_none():
     assert choice_loss(np.zeros((1, 3, 1), np.float32), offsets, np.ones(1)) == pytest.approx(
         np.log(2)
     )
+
+
+def partly_hopeless(n_questions=600):
+    """The first part leads, but for choices that no list of ten could have held.
+
+    The likelihood trusts it less for their sake; the top of the list loses by that.
+    """
+    rng = np.random.default_rng(3)
+    parts = rng.normal(size=(n_questions, 40, 2))
+    choice = (3.0 * parts[:, :, 0] + rng.gumbel(size=parts.shape[:2])).argmax(axis=1)
+    rows = np.arange(n_questions)
+    parts[rows, 0], parts[rows, choice] = parts[rows, choice].copy(), parts[rows, 0].copy()
+    parts[::4, 0, 0] = -4.0
+    parts[:, 0, 1] += 0.5
+    return parts.astype(np.float32), np.zeros(parts.shape[:2], np.float32)
+
+
+def test_learning_by_order_puts_what_was_chosen_further_to_the_front():
+    parts, offsets = partly_hopeless()
+    likely = fit_factors(parts, offsets, np.ones(2), strength=0.01)
+    ordered = order_factors(parts, offsets, likely)
+    assert mean_gain(parts, offsets, ordered) > mean_gain(parts, offsets, likely) + 0.02
+    assert (ordered >= 0).all()
+
+
+def test_factors_learned_by_order_have_the_scale_that_fits_chances():
+    parts, offsets = choices(n_questions=500)
+    found = order_factors(parts, offsets, np.full(3, 0.3))
+    loss = choice_loss(parts, offsets, found)
+    assert loss < choice_loss(parts, offsets, 1.3 * found)
+    assert loss < choice_loss(parts, offsets, 0.7 * found)
+
+
+def test_the_gain_counts_items_that_a_candidate_stands_for_and_ties_as_ahead():
+    parts = np.array([[[1.0], [1.0], [2.0], [0.0]]], np.float32)
+    offsets = np.log(np.array([[1.0, 2.0, 1.0, 9.0]], np.float32))
+    expected = 1 / np.log2(1 + 1 + 2 + 1)
+    assert mean_gain(parts, offsets, np.ones(1)) == pytest.approx(expected)
+    assert mean_gain(parts, offsets, np.full(1, -1.0)) == 0.0

@@ -1,6 +1,7 @@
 """Joint training: parity, determinism, learning, and what each half does."""
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
@@ -257,3 +258,45 @@ def test_data_with_successes_alone_trains_without_a_probability():
     trained = train_from_scratch(liked, metadata, SCHEMA, CONFIG, seed=0)
     assert trained.bundle.calibration is None
     assert "logloss" not in trained.metrics
+
+
+def test_paced_steps_are_those_of_an_adam_that_has_trained_long(model):
+    batches = Batches(model.examples, np.arange(640), model.bundle.parameters, CONFIG)
+    warm, cold = (WideDeep(model.bundle.parameters, CONFIG) for _ in range(2))
+    for one in (warm, cold):
+        one.optimise()
+    rng = np.random.default_rng(0)
+    first, second, third = itertools.islice(batches.epoch(rng), 3)
+    warm.pace([first, second])
+
+    def gradient(batch):
+        with tf.GradientTape() as tape:
+            loss = cold.compute_loss(batch, training=True)
+        return tape.gradient(loss, cold.deep.p["hidden_kernel"]).numpy()
+
+    usual = (gradient(first) ** 2 + gradient(second) ** 2) / 2
+    usual = np.maximum(usual, usual.mean())
+    felt = gradient(third)
+    before = cold.deep.p["hidden_kernel"].numpy()
+    # Kingma and Ba 2015, algorithm 1, long after its start, with decay as in AdamW
+    step = 0.1 * felt / (np.sqrt(0.999 * usual + 0.001 * felt**2) + 1e-7)
+    decayed = before * (1.0 - CONFIG.deep_learning_rate * CONFIG.deep_weight_decay)
+    expected = decayed - CONFIG.deep_learning_rate * step
+    warm.train_step(third)
+    cold.train_step(third)
+    np.testing.assert_allclose(warm.deep.p["hidden_kernel"].numpy(), expected, atol=1e-6)
+    moved = [np.abs(one.deep.p["hidden_kernel"].numpy() - before).mean() for one in (warm, cold)]
+    assert moved[0] < 0.5 * moved[1]
+
+
+def test_without_batches_to_pace_by_nothing_changes(model):
+    one = WideDeep(model.bundle.parameters, CONFIG)
+    one.optimise()
+    one.pace([])
+    fitted = [
+        fit(model.bundle.parameters, model.examples, np.arange(640), CONFIG, Plan(0, 1, paced_by=p))
+        for p in (None, np.arange(0), np.arange(640))
+    ]
+    kernels = [f.parameters["hidden_kernel"] for f in fitted]
+    np.testing.assert_array_equal(kernels[0], kernels[1])
+    assert not np.array_equal(kernels[0], kernels[2])
