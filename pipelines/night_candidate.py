@@ -7,7 +7,7 @@ import numpy as np
 
 from model.consolidation.changes import changes
 from model.consolidation.comparison import compare
-from model.consolidation.continuation import Candidate, Night, cut, open_night, teach
+from model.consolidation.continuation import Candidate, Night, cut, fair, open_night, teach
 from model.consolidation.drift import drift
 from model.consolidation.gates import Verdict, judge
 from model.consolidation.safety import (
@@ -44,7 +44,7 @@ def attempt(
     columns, config = read.columns, run.config
     new_seq = columns.seq[columns.labelled & (columns.seq > served.learned_seq)]
     at = cut(new_seq, served.learned_seq, config.night.held_out_share)
-    night = open_night(served.bundle, columns, read.metadata, at)
+    night = fair(open_night(served.bundle, columns, read.metadata, at), config.night)
     run.on_stage("opened")
     candidate = _taught(night, served, run)
     run.on_stage("taught")

@@ -21,7 +21,8 @@ class NightConfig:
       select_share: Share of the new events to learn, by what surprised and what was
         repeated; 1 learns all.
       selection: How they are chosen: `surprise`, or `lot` (a control).
-      user_shares: Most events of one user, as a multiple of the mean user's.
+      user_shares: Most events of one user, as a multiple of the median user's; what is
+        over is neither learned nor judged on.
       item_shares: Most events of one item, as a multiple of the mean item's.
       replay_ratio: Old events replayed for each new one.
       epochs: Passes over the night's events.
@@ -80,7 +81,7 @@ class NightConfig:
     max_logloss_rise: float = 0.02
     max_slice_rise: float = 0.05
     twins: int = 1
-    max_drift: float = 5.0
+    max_drift: float = 10.0
     max_dormant_rise: float = 0.1
     max_growth: float = 2.0
     continuity_users: int = 100

@@ -6,7 +6,7 @@ beside the head. Frozen events are neither learned nor replayed; the old ones sh
 forgotten.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -123,6 +123,13 @@ def open_night(served: Bundle, columns: EventColumns, metadata: Metadata, at: Cu
     )
 
 
+def fair(night: Night, config: NightConfig) -> Night:
+    """The night with held-out events within the caps: who floods the log is no judge either."""
+    held_out = night.held_out
+    kept, _ = within_caps(night.actors[held_out], night.examples.item[held_out], config)
+    return replace(night, held_out=held_out[kept])
+
+
 @dataclass(frozen=True)
 class Candidate:
     """What a night made.
@@ -189,7 +196,7 @@ def teach(
     parameters, crosses = pruned(fitted.parameters)
     not_finite = tuple(name for name, array in parameters.items() if not np.isfinite(array).all())
     return Candidate(
-        bundle=make_bundle(night.served.space, parameters, _calibration(night)),
+        bundle=make_bundle(night.served.space, parameters, _calibration(night, selection.within)),
         start=start,
         counts={
             "new": len(night.head),
@@ -259,15 +266,15 @@ def _prepared(night: Night, new: Positions, config: SlowConfig) -> Bundle:
     return Bundle(bundle.space, p, bundle.calibration)
 
 
-def _calibration(night: Night) -> Calibration | None:
-    """The served calibration, moved towards what the head says.
+def _calibration(night: Night, new: Positions) -> Calibration | None:
+    """The served calibration, moved towards what the new events say.
 
-    Platt's map is fitted to the served model's log-odds of the head, which it has not
+    Platt's map is fitted to the served model's log-odds of the new events, which it has not
     seen: the candidate's own would flatter it, for it was trained on them. The users of
     one night are not those of the next, so the map moves a part of the way only.
     """
     old = night.served.calibration
-    seen = evaluate(night.served, night.examples, night.head, most_ranked=0)
+    seen = evaluate(night.served, night.examples, new, most_ranked=0)
     new = fit_calibration(seen.logits, seen.labels)
     if old is None or new is None:
         return new or old

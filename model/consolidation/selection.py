@@ -82,17 +82,23 @@ def within_caps(
     Args:
       users: [events] user numbers, oldest event first.
       items: [events] item numbers.
-      config: `user_shares` and `item_shares` of the mean; 50 events are always allowed.
+      config: `user_shares` of the median user's, which a few accounts that flood the log
+        do not move; `item_shares` of the mean item's, for news are few and many read them;
+        50 events are always allowed.
 
     Returns:
       Rising positions, and `over_user_cap` and `over_item_cap`.
     """
     kept = np.arange(len(users))
     over: dict[str, int] = {}
-    caps = (("user", users, config.user_shares), ("item", items, config.item_shares))
-    for name, group, shares in caps:
+    caps = (
+        ("user", users, config.user_shares, np.median),
+        ("item", items, config.item_shares, np.mean),
+    )
+    for name, group, shares, usual in caps:
         mine = group[kept][::-1]
-        bound = max(LEAST_CAP, math.ceil(shares * len(mine) / max(len(np.unique(mine)), 1)))
+        each = np.unique(mine, return_counts=True)[1]
+        bound = max(LEAST_CAP, math.ceil(shares * float(usual(each)))) if len(mine) else 0
         allowed = (earlier_of_same(mine) < bound)[::-1]
         over[f"over_{name}_cap"] = int((~allowed).sum())
         kept = kept[allowed]
