@@ -266,7 +266,7 @@ def _prepared(night: Night, new: Positions, config: SlowConfig) -> Bundle:
     return Bundle(bundle.space, p, bundle.calibration)
 
 
-def _calibration(night: Night, new: Positions) -> Calibration | None:
+def _calibration(night: Night, events: Positions) -> Calibration | None:
     """The served calibration, moved towards what the new events say.
 
     Platt's map is fitted to the served model's log-odds of the new events, which it has not
@@ -274,7 +274,7 @@ def _calibration(night: Night, new: Positions) -> Calibration | None:
     one night are not those of the next, so the map moves a part of the way only.
     """
     old = night.served.calibration
-    seen = evaluate(night.served, night.examples, new, most_ranked=0)
+    seen = evaluate(night.served, night.examples, events, most_ranked=0)
     new = fit_calibration(seen.logits, seen.labels)
     if old is None or new is None:
         return new or old
