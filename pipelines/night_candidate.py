@@ -4,10 +4,20 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from model.consolidation.changes import changes
 from model.consolidation.comparison import compare
-from model.consolidation.continuation import Candidate, Night, cut, fair, open_night, teach
+from model.consolidation.continuation import (
+    Candidate,
+    Night,
+    Positions,
+    cut,
+    fair,
+    open_night,
+    teach,
+)
+from model.consolidation.diet import familiar
 from model.consolidation.drift import drift
 from model.consolidation.gates import Verdict, judge
 from model.consolidation.safety import (
@@ -133,6 +143,7 @@ def _judged(
         plastic(compared.taught),
         awake(dormant_share(served, examples, night.frozen), dormant, policy),
         drifted(moved, floor, policy),
+        familiar(_chosen(night, night.old), _chosen(night, candidate.selection.within), policy),
         small(work(bundle) / work(served), policy),
         whole,
         parity(difference, PARITY_TOLERANCE),
@@ -145,6 +156,11 @@ def _judged(
             "twin_nats": floor,
         }
     return verdicts, told
+
+
+def _chosen(night: Night, which: Positions) -> NDArray[np.int32]:
+    """[successes] the items that succeeded at these positions."""
+    return np.asarray(night.examples.item[which[night.examples.success[which]]], np.int32)
 
 
 def _floor(night: Night, candidate: Bundle, run: NightRun) -> float | None:

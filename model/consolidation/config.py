@@ -50,6 +50,8 @@ class NightConfig:
       max_dormant_rise: Largest rise of the share of dormant hidden units that may pass.
       max_growth: Largest arithmetic of a request that may pass, as a multiple of the served
         model's.
+      max_shift: Largest shift of what succeeds from the stretch before to the new events
+        that may pass, as a multiple of the largest between past stretches.
       continuity_users: Users without new events whose lists are compared before and after
         the swap; 0 for none.
       max_jump: Largest share of their top 10 that may be replaced.
@@ -84,6 +86,7 @@ class NightConfig:
     max_drift: float = 10.0
     max_dormant_rise: float = 0.1
     max_growth: float = 2.0
+    max_shift: float = 2.0
     continuity_users: int = 100
     max_jump: float = 0.5
     min_coverage: float = 0.5
@@ -120,7 +123,7 @@ class NightConfig:
                 "temperature drift_weight": (lambda value: value > 0, "be above 0"),
                 "pace_batches drift_target replay_ratio max_quality_loss max_forgetting "
                 "max_logloss_rise "
-                "continuity_users max_jump max_slice_rise max_drift max_dormant_rise "
+                "max_shift continuity_users max_jump max_slice_rise max_drift max_dormant_rise "
                 "max_growth twins min_coverage": (
                     lambda value: value >= 0,
                     "be at least 0",

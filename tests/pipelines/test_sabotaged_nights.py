@@ -13,9 +13,9 @@ from tests.nights import KINDS, append, flipped, harm, honest, make_home, night
 
 pytestmark = pytest.mark.tf
 
-REFUSED = ("flipped labels", "flipped labels till noon", "corrupt metadata")
+REFUSED = ("flipped labels", "flipped labels till noon", "corrupt metadata", "one category only")
 # cut to size, judged by others, or without a lie in it: these do no harm that is worth a night
-MAY_PASS = ("bot flood", "one category only", "half of the data lost", "clock jump")
+MAY_PASS = ("bot flood", "half of the data lost", "clock jump")
 MOST_HARM = 0.05
 
 
