@@ -36,29 +36,42 @@ class LogRead(NamedTuple):
     through_seq: int
 
 
-def read_log(log: LogReader, config: Config, until_ms: int | None) -> LogRead:
+def read_log(
+    log: LogReader, config: Config, until_ms: int | None, *, newest: int | None = None
+) -> LogRead:
     """The events before a moment, all where it is None, and the metadata.
 
     Where the log is not in the order of time, as after imports of several data sets, the
     events before the moment go on behind the first one after it. They are read, and
     `through_seq` does not vouch for them: a later night may meet them again.
+
+    Args:
+      log: The log.
+      config: What events mean.
+      until_ms: Only events before this moment; None for all.
+      newest: Only so many of the last log positions; None for all.
     """
     through = log.head()
-    rows: list[LogRow] = []
-    for row in _events(log, through):
-        if until_ms is None or row.timestamp_ms < until_ms:
-            rows.append(row)
-        else:
-            through = min(through, row.seq - 1)
+    after = 0 if newest is None else max(through - newest, 0)
+
+    def before() -> Iterator[LogRow]:
+        nonlocal through
+        for row in _events(log, after, through):
+            if until_ms is None or row.timestamp_ms < until_ms:
+                yield row
+            else:
+                through = min(through, row.seq - 1)
+
+    # row by row into columns: rows as such take ten times the memory
+    columns = event_columns(before(), config.events)
     metadata = Metadata(
         items={i.item_id: i.attributes for i in log.catalogue().items if i.attributes},
         users={u.user_id: u.attributes for u in log.users() if u.attributes},
     )
-    return LogRead(event_columns(rows, config.events), metadata, through)
+    return LogRead(columns, metadata, through)
 
 
-def _events(log: LogReader, through_seq: int) -> Iterator[LogRow]:
-    after = 0
+def _events(log: LogReader, after: int, through_seq: int) -> Iterator[LogRow]:
     while rows := log.tail(after, through_seq=through_seq, limit=_CHUNK):
         yield from (row for row in rows if row.kind == Kind.EVENT)
         after = rows[-1].seq

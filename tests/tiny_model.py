@@ -48,8 +48,8 @@ def tiny_world_columns(seed=0):
     return columns_of(ratings(np.random.default_rng(seed)))
 
 
-def columns_of(events):
-    """Events as columns, in this order, and the test world's metadata."""
+def columns_of(events, described=None):
+    """Events as columns, in this order, and the world's metadata, by default the test world's."""
     rows = [
         LogRow(
             n,
@@ -66,7 +66,7 @@ def columns_of(events):
         )
         for n, e in enumerate(events, 1)
     ]
-    described = metadata()
+    described = metadata() if described is None else described
     return event_columns(rows, EventRules()), Metadata(
         {c.item_id: c.attributes for c in described if isinstance(c, ItemChange) and c.attributes},
         {c.user_id: c.attributes for c in described if isinstance(c, UserChange) and c.attributes},

@@ -10,16 +10,22 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from model.consolidation.continuation import Night
 from model.consolidation.gates import Change, Measured, paired_change
 from model.slow.bundle import Bundle
 from model.slow.evaluation import Evaluation, evaluate
 from model.slow.examples import Examples
 from model.slow.scorer import SlowScorer
+from model.slow.vocabulary import UNKNOWN
 
 _LISTS: Final = 512
 _LIST_LENGTH: Final = 10
 # Ranking a large catalogue for every held-out event would cost more than the lesson did.
 _MOST_JUDGED: Final = 4_000
+_MOST_RELEARNED: Final = 1_000
+# Events before which a user counts as one with little history.
+_COLD: Final = 5
+_TAIL: Final = 0.2
 
 
 @dataclass(frozen=True)
@@ -28,78 +34,100 @@ class Comparison:
 
     Attributes:
       measured: For the gates.
+      taught: Change of the surprise at successes that were taught tonight, in nats; None
+        without one.
       metrics: By slice (`held_out`, `old`), then model (`served`, `candidate`): means.
     """
 
     measured: Measured
+    taught: Change | None
     metrics: dict[str, dict[str, dict[str, float]]]
 
 
 def compare(
-    served: Bundle,
-    candidate: Bundle,
-    examples: Examples,
-    actors: NDArray[np.intp],
-    slices: tuple[NDArray[np.intp], NDArray[np.intp]],
-    rng: np.random.Generator,
+    night: Night, candidate: Bundle, taught: NDArray[np.intp], rng: np.random.Generator
 ) -> Comparison:
-    """Both models on the held-out events and on old ones.
+    """Both models on the held-out events, on old ones and on what was taught.
 
     The old events were learned by neither model, or the served one would seem to know its
     own lesson best. Items that came later are no candidates there: that something new is
     shown in place of something old is not forgetting.
 
     Args:
-      served: The served model, in the candidate's feature space.
+      night: The served model and the events; at most 4,000 of each slice are judged,
+        evenly spread.
       candidate: The candidate.
-      examples: Events in that space.
-      actors: [events] number of each event's user.
-      slices: Positions of the held-out events, and of frozen old events; at most
-        4,000 of each are judged, evenly spread.
+      taught: Positions of the new events that it learned.
       rng: Decides bootstrap samples.
     """
-    judged = [_thinned(which) for which in slices]
-    held_out, old = (_Pair(served, candidate, examples, which) for which in judged)
+    judged = [_thinned(which) for which in (night.held_out, night.frozen)]
+    held_out, old = (_Pair(night, candidate, which) for which in judged)
     requests = np.concatenate(judged)
     requests = rng.choice(requests, min(len(requests), _LISTS), replace=False)
-    listed = [_n_listed(bundle, examples, requests) for bundle in (served, candidate)]
+    listed = [_n_listed(bundle, night.examples, requests) for bundle in (night.served, candidate)]
     measured = Measured(
-        quality=held_out.quality(actors, rng),
-        retained=old.quality(actors, rng),
-        loss=held_out.loss(actors, rng),
-        retained_loss=old.loss(actors, rng),
+        quality=held_out.quality(rng),
+        retained=old.quality(rng),
+        loss=held_out.loss(rng),
+        retained_loss=old.loss(rng),
+        cold_loss=held_out.loss(rng, night.examples.n_before(judged[0]) < _COLD),
+        tail_loss=held_out.loss(rng, _tail(night)[night.examples.item[judged[0]]]),
         coverage=listed[1] / max(listed[0], 1),
     )
-    return Comparison(measured, {"held_out": held_out.metrics(), "old": old.metrics()})
+    lesson = _thinned(taught[night.examples.success[taught]], _MOST_RELEARNED)
+    return Comparison(
+        measured,
+        taught=_Pair(night, candidate, lesson).surprise(rng),
+        metrics={"held_out": held_out.metrics(), "old": old.metrics()},
+    )
 
 
-def _thinned(which: NDArray[np.intp]) -> NDArray[np.intp]:
+def _tail(night: Night) -> NDArray[np.bool_]:
+    """[items] whether an item is one of the rare ones: together a fifth of all successes."""
+    share = night.served.parameters["item_share"]
+    order = np.argsort(share, kind="stable")
+    rare = np.zeros(len(share), bool)
+    rare[order[np.cumsum(share[order]) <= _TAIL]] = True
+    return rare
+
+
+def _thinned(which: NDArray[np.intp], most: int = _MOST_JUDGED) -> NDArray[np.intp]:
     """At most so many of the positions, evenly spread."""
-    if len(which) <= _MOST_JUDGED:
+    if len(which) <= most:
         return which
-    return which[np.linspace(0, len(which) - 1, _MOST_JUDGED).astype(np.intp)]
+    return which[np.linspace(0, len(which) - 1, most).astype(np.intp)]
 
 
 class _Pair:
     """Two models' evaluations on the same events."""
 
-    def __init__(
-        self, served: Bundle, candidate: Bundle, examples: Examples, which: NDArray[np.intp]
-    ) -> None:
-        self._served: Evaluation = evaluate(served, examples, which)
+    def __init__(self, night: Night, candidate: Bundle, which: NDArray[np.intp]) -> None:
+        examples = night.examples
+        self._served: Evaluation = evaluate(night.served, examples, which)
         self._candidate: Evaluation = evaluate(candidate, examples, which)
-        self._successes = which[examples.success[which]]
-        self._labelled = which[examples.labelled[which]]
+        successes = which[examples.success[which]]
+        self._labelled = examples.labelled[which]
+        self._users = night.actors[which]
+        self._successful = night.actors[successes]
+        self._known = examples.item[successes] != UNKNOWN
 
-    def quality(self, actors: NDArray[np.intp], rng: np.random.Generator) -> Change | None:
-        users = actors[self._successes]
-        return paired_change(self._served.ndcg, self._candidate.ndcg, users, rng)
+    def quality(self, rng: np.random.Generator) -> Change | None:
+        return paired_change(self._served.ndcg, self._candidate.ndcg, self._successful, rng)
 
-    def loss(self, actors: NDArray[np.intp], rng: np.random.Generator) -> Change | None:
+    def surprise(self, rng: np.random.Generator) -> Change | None:
+        before, after = self._served.surprises, self._candidate.surprises
+        return paired_change(before, after, self._successful[self._known], rng)
+
+    def loss(
+        self, rng: np.random.Generator, chosen: NDArray[np.bool_] | None = None
+    ) -> Change | None:
+        """On the labelled events of the slice, or those of them that are chosen."""
         served, candidate = self._served.losses, self._candidate.losses
-        if len(served) != len(candidate):  # one of them gives no probability
+        users = self._users[self._labelled]
+        if not len(served) == len(candidate) == len(users):  # one gives no probability
             return None
-        return paired_change(served, candidate, actors[self._labelled][: len(served)], rng)
+        kept = slice(None) if chosen is None else chosen[self._labelled]
+        return paired_change(served[kept], candidate[kept], users[kept], rng)
 
     def metrics(self) -> dict[str, dict[str, float]]:
         return {"served": self._served.summary(), "candidate": self._candidate.summary()}

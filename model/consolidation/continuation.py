@@ -1,18 +1,28 @@
 """Teaches the served model what the log holds since: the candidate of a night.
 
-The new events are cut in log order. The head is learned; the tail is held out, to judge
-the candidate on, and the next night learns it. Old events are replayed beside the head.
-Frozen events are neither learned nor replayed; the old ones show what was forgotten.
+The new events are cut in log order. Of the head is learned what is selected; the tail is
+held out, to judge the candidate on, and the next night learns it. Old events are replayed
+beside the head. Frozen events are neither learned nor replayed; the old ones show what was
+forgotten.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model.consolidation.config import NightConfig
+from model.consolidation.handover import handed_over
 from model.consolidation.replay import draw
+from model.consolidation.selection import (
+    Candidates,
+    Selection,
+    budget,
+    select,
+    surprises,
+    within_caps,
+)
 from model.slow.bootstrap import newest, pruned
 from model.slow.bundle import Bundle, Calibration, make_bundle
 from model.slow.calibration import fit_calibration
@@ -22,6 +32,8 @@ from model.slow.evaluation import evaluate
 from model.slow.examples import Examples
 from model.slow.extension import described, grown, grown_space, growth, with_crosses
 from model.slow.parameters import Parameters, log_share, share
+from model.slow.reference import Guidance, Probes, Teacher
+from model.slow.scorer import SlowScorer
 from model.slow.space import admitted, success_counts
 from model.slow.training import OnProgress, Plan, fit
 
@@ -73,6 +85,7 @@ class Night:
       frozen: Old events that it was not taught.
       head: What is to be learned.
       held_out: What the candidate is judged on.
+      n_known: Items below this number were known to the served model.
       grown: How many users, items and attribute values are new.
     """
 
@@ -84,6 +97,7 @@ class Night:
     frozen: Positions
     head: Positions
     held_out: Positions
+    n_known: int
     grown: dict[str, int]
 
 
@@ -104,8 +118,16 @@ def open_night(served: Bundle, columns: EventColumns, metadata: Metadata, at: Cu
         frozen=np.flatnonzero(old & frozen),
         head=np.flatnonzero(new & ~frozen & (seq < at.held_out_seq)),
         held_out=np.flatnonzero(new & (seq >= at.held_out_seq)),
+        n_known=served.space.items.size,
         grown=growth(served.space, space),
     )
+
+
+def fair(night: Night, config: NightConfig) -> Night:
+    """The night with held-out events within the caps: who floods the log is no judge either."""
+    held_out = night.held_out
+    kept, _ = within_caps(night.actors[held_out], night.examples.item[held_out], config)
+    return replace(night, held_out=held_out[kept])
 
 
 @dataclass(frozen=True)
@@ -114,14 +136,22 @@ class Candidate:
 
     Attributes:
       bundle: The candidate.
+      start: Where training began: the served model with the night's attributes, crosses
+        and popularity, which are counted and not learned.
       counts: What was learned, and how much of it was new.
+      selection: Which of the new events were learned.
       losses: [epochs] mean training loss in nats; None where it was not finite.
+      drifts: [steps] drift from the served model in nats, and its weight; empty where
+        training was free to drift.
       not_finite: Names of arrays that hold a number that is not finite.
     """
 
     bundle: Bundle
+    start: Bundle
     counts: dict[str, int]
+    selection: Selection
     losses: list[float | None]
+    drifts: list[tuple[float, float]]
     not_finite: tuple[str, ...]
 
 
@@ -143,19 +173,22 @@ def teach(
       on_progress: Called after every step.
     """
     rng = np.random.default_rng(seed)
-    n_replayed = round(config.replay_ratio * len(night.head))
+    selection = selected(night, config, rng)
+    n_replayed = round(config.replay_ratio * len(selection.taken))
     drawn = draw(night.actors[night.old], night.examples.item[night.old], n_replayed, rng)
     replayed = night.old[drawn]
-    start = _prepared(night, slow)
+    start = _prepared(night, selection.within, slow)
+    start = handed_over(start, night.served, night.examples, selection.within, config.handover)
     fitted = fit(
         dict(start.parameters),
         night.examples,
-        np.concatenate([night.head, replayed]),
+        np.concatenate([selection.taken, replayed]),
         slow,
         Plan(
             seed,
             config.epochs,
             learning_rate_scale=config.learning_rate_scale,
+            guidance=_guidance(night, config),
             paced_by=_paced_by(night, slow, config),
             on_progress=on_progress,
         ),
@@ -163,17 +196,55 @@ def teach(
     parameters, crosses = pruned(fitted.parameters)
     not_finite = tuple(name for name, array in parameters.items() if not np.isfinite(array).all())
     return Candidate(
-        bundle=make_bundle(night.served.space, parameters, _calibration(night)),
+        bundle=make_bundle(night.served.space, parameters, _calibration(night, selection.within)),
+        start=start,
         counts={
-            "learned": len(night.head),
+            "new": len(night.head),
+            "learned": len(selection.taken),
             "replayed": len(replayed),
             "held_out": len(night.held_out),
             **night.grown,
             **crosses,
         },
+        selection=selection,
         losses=[loss if np.isfinite(loss) else None for loss in fitted.losses],
+        drifts=fitted.drifts,
         not_finite=not_finite,
     )
+
+
+def _guidance(night: Night, config: NightConfig) -> Guidance:
+    """What the fit takes from the served model, which stays as it is all night."""
+    probes = teacher = None
+    scorer = SlowScorer(night.served)
+    if config.drift_target > 0 and len(night.frozen):
+        probes = Probes(
+            scorer, night.frozen, night.n_known, config.drift_target, config.drift_weight
+        )
+    if config.softness > 0:
+        # the served model has seen the outcomes of old events: of those it is no teacher
+        softness = np.zeros(len(night.examples), np.float32)
+        softness[night.head] = config.softness
+        rate = float(night.examples.label[night.old].mean()) if len(night.old) else 0.5
+        teacher = Teacher(scorer, softness, config.temperature, config.smoothing, rate)
+    return Guidance(probes, teacher)
+
+
+def selected(night: Night, config: NightConfig, rng: np.random.Generator) -> Selection:
+    """What of the head is learned."""
+    examples, head = night.examples, night.head
+    kept, over = within_caps(night.actors[head], examples.item[head], config)
+    within = head[kept]
+    n = min(budget(len(head), config), len(within))
+    surprise = np.zeros(len(within))
+    if n < len(within) and config.selection == "surprise":
+        surprise = surprises(night.served, examples, within, rng)
+    events = Candidates(
+        night.actors[within], examples.item[within], examples.success[within], surprise
+    )
+    taken, why = select(events, n, config, rng)
+    counts = {"taken": n, **why, **over, "left_over": len(within) - n}
+    return Selection(within, within[taken], counts)
 
 
 def _paced_by(night: Night, slow: SlowConfig, config: NightConfig) -> Positions:
@@ -181,10 +252,10 @@ def _paced_by(night: Night, slow: SlowConfig, config: NightConfig) -> Positions:
     return newest(night.old, config.pace_batches * slow.batch_size)
 
 
-def _prepared(night: Night, config: SlowConfig) -> Bundle:
+def _prepared(night: Night, new: Positions, config: SlowConfig) -> Bundle:
     """The served model with what needs no training: attributes, crosses, popularity."""
     examples = night.examples
-    learned = np.concatenate([night.old, night.head])
+    learned = np.concatenate([night.old, new])
     bundle = described(night.served, night.metadata)
     bundle = with_crosses(bundle, admitted(examples, learned, config))
     before, now = success_counts(examples, night.old), success_counts(examples, learned)
@@ -195,15 +266,15 @@ def _prepared(night: Night, config: SlowConfig) -> Bundle:
     return Bundle(bundle.space, p, bundle.calibration)
 
 
-def _calibration(night: Night) -> Calibration | None:
-    """The served calibration, moved towards what the head says.
+def _calibration(night: Night, events: Positions) -> Calibration | None:
+    """The served calibration, moved towards what the new events say.
 
-    Platt's map is fitted to the served model's log-odds of the head, which it has not
+    Platt's map is fitted to the served model's log-odds of the new events, which it has not
     seen: the candidate's own would flatter it, for it was trained on them. The users of
     one night are not those of the next, so the map moves a part of the way only.
     """
     old = night.served.calibration
-    seen = evaluate(night.served, night.examples, night.head, most_ranked=0)
+    seen = evaluate(night.served, night.examples, events, most_ranked=0)
     new = fit_calibration(seen.logits, seen.labels)
     if old is None or new is None:
         return new or old

@@ -39,11 +39,11 @@ def draw(
     within = np.ones(len(users), bool)
     for group in (users[shuffled], items[shuffled]):
         bound = math.ceil(MOST_SHARES * n / max(len(np.unique(group)), 1))
-        within &= _earlier_of_same(group) < bound
+        within &= earlier_of_same(group) < bound
     return np.sort(shuffled[within][:n])
 
 
-def _earlier_of_same(group: NDArray[np.integer[Any]]) -> NDArray[np.intp]:
+def earlier_of_same(group: NDArray[np.integer[Any]]) -> NDArray[np.intp]:
     """[events] how many events before this one are of the same group."""
     order = np.argsort(group, kind="stable")
     arranged = group[order]

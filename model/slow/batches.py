@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from model.slow.config import SlowConfig
 from model.slow.examples import Examples
+from model.slow.reference import Competing, Guidance, as_probe
 from model.slow.vocabulary import UNKNOWN
 
 # Logit of a candidate that is none; finite, so that nothing times it is not a number.
@@ -137,7 +138,9 @@ class Batches:
         which: NDArray[np.intp],
         parameters: Mapping[str, NDArray[Any]],
         config: SlowConfig,
+        guidance: Guidance | None = None,
     ) -> None:
+        self._guidance = guidance or Guidance()
         self._examples = examples
         self._which = which
         self._crosses = Crosses(
@@ -168,7 +171,29 @@ class Batches:
         ]
         for ranked, other in zip(*parts, strict=True):
             longest = [max(map(len, part)) for part in parts]
-            yield self.batch(_filled(ranked, longest[0]), _filled(other, longest[1]), rng)
+            batch = self.batch(_filled(ranked, longest[0]), _filled(other, longest[1]), rng)
+            yield batch | self._probe(rng)
+
+    def _probe(self, rng: np.random.Generator) -> dict[str, Any]:
+        """A few of the probes with what the reference says of them."""
+        probes = self._guidance.probes
+        if probes is None:
+            return {}
+        size = min(probes.size, len(probes.which))
+        which = rng.choice(probes.which, size, replace=False)
+        arrays = self.batch(rows_of(which), rows_of(which[:0]), rng)
+        competing = self._competing(arrays)
+        scores = competing.scores(probes.scorer, self._examples, which, arrays["goal"])
+        for name in ("soft", "softness"):
+            arrays.pop(name, None)
+        return {"probe": as_probe(arrays, probes, competing, scores)}
+
+    def _competing(self, arrays: Mapping[str, Any]) -> Competing:
+        """The columns of this batch's logits."""
+        items = arrays.get("candidates", np.arange(self._n_items, dtype=np.int32))
+        mask = np.where(items == UNKNOWN, -NO_CANDIDATE, np.float32(0.0)).astype(np.float32)
+        correction = np.where(items == UNKNOWN, 0.0, arrays.get("correction", 0.0))
+        return Competing(items, mask, correction.astype(np.float32))
 
     def batch(self, ranked: "_Rows", other: "_Rows", rng: np.random.Generator) -> dict[str, Any]:
         """The arrays of one step; the rows to rank come first."""
@@ -192,6 +217,7 @@ class Batches:
             "seed": rng.integers(2**31, size=2).astype(np.int32),
         }
         place, n_columns = None, self._n_items
+        teacher = self._guidance.teacher
         if self._sampler is not None:
             candidates = self._sampler.draw(goal, rng)
             place, n_columns = candidates.place, self._sampler.size
@@ -199,6 +225,15 @@ class Batches:
                 "candidates": candidates.items,
                 "correction": candidates.correction,
                 "goal": np.maximum(place[goal], 0),
+            }
+        if teacher is not None:
+            arrays |= {
+                "label": teacher.outcome(examples, which),
+                "soft": teacher.lists(
+                    examples, ranked.which, self._competing(arrays), arrays["goal"]
+                ),
+                "softness": teacher.softness[ranked.which],
+                "temperature": np.float32(teacher.temperature),
             }
         if self._wide:
             rows = examples.space.wide_rows(queries)[:n_ranked]

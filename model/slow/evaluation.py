@@ -41,7 +41,8 @@ class Evaluation:
         if calibration is None:
             return replace(self, losses=np.empty(0), probabilities=np.empty(0))
         odds = calibration.scale * self.logits + calibration.offset
-        probabilities = 1.0 / (1.0 + np.exp(-odds))
+        with np.errstate(over="ignore"):  # beyond all bounds is a probability of 0
+            probabilities = 1.0 / (1.0 + np.exp(-odds))
         losses = log_losses(probabilities, self.labels)
         return replace(self, losses=losses, probabilities=probabilities)
 

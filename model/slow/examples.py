@@ -87,6 +87,10 @@ class Examples:
         self._successes = _Subsequence(self.success[by_actor], self._items_by_actor)
         self._failures = _Subsequence(failure[by_actor], self._items_by_actor)
 
+    def n_before(self, which: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
+        """[batch] how many events each event's user had strictly before it."""
+        return np.asarray(self._end[which] - self._start[which], np.int64)
+
     def queries(self, which: NDArray[np.integer[Any]]) -> QueryBatch:
         """The query side of the events at these positions.
 

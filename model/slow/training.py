@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -16,6 +16,7 @@ from model.slow.engine import tf
 from model.slow.evaluation import evaluate
 from model.slow.examples import Examples
 from model.slow.parameters import Parameters
+from model.slow.reference import AdaptiveWeight, Guidance
 from model.slow.scorer import SlowScorer
 from model.slow.wide_deep import WideDeep
 
@@ -43,6 +44,7 @@ class Plan:
       validation: Positions to watch; when given, training stops `patience` epochs
         after their loss was lowest, and the arrays of that moment are kept.
       learning_rate_scale: Factor on both learning rates.
+      guidance: A reference to stay near to or to learn from; None for none.
       paced_by: Positions of events that the starting arrays have learned, to measure the
         usual size of gradients on; None where nothing has been learned yet.
       on_progress: Called after every step.
@@ -52,6 +54,7 @@ class Plan:
     epochs: int
     validation: NDArray[np.intp] | None = None
     learning_rate_scale: float = 1.0
+    guidance: Guidance | None = None
     paced_by: NDArray[np.intp] | None = None
     on_progress: OnProgress | None = None
 
@@ -65,12 +68,15 @@ class Fit:
       epochs: Passes that the kept arrays have seen.
       losses: [epochs run] mean training loss in nats.
       validation: [epochs run] loss on the validation tail in nats; empty without one.
+      drifts: [steps] drift from the reference on the step's probes in nats, and the weight
+        that it had in the loss; empty without probes.
     """
 
     parameters: Parameters
     epochs: int
     losses: list[float]
     validation: list[float]
+    drifts: list[tuple[float, float]] = field(default_factory=list)
 
 
 def fit(
@@ -92,9 +98,10 @@ def fit(
     tf.config.experimental.enable_op_determinism()
     tf.random.set_seed(plan.seed)
     rng = np.random.default_rng(plan.seed)
-    batches = Batches(examples, train, parameters, config)
+    batches = Batches(examples, train, parameters, config, plan.guidance)
     model = WideDeep(parameters, config)
     model.optimise(plan.learning_rate_scale)
+    leash = _Leash(model, plan.guidance)
     if plan.paced_by is not None and len(plan.paced_by):
         measured = Batches(examples, plan.paced_by, parameters, config)
         model.pace(_ahead(measured.epoch(np.random.default_rng(plan.seed))))
@@ -107,6 +114,7 @@ def fit(
         total = 0.0
         for done, batch in enumerate(_ahead(batches.epoch(rng)), start=1):
             total += float(step(batch))
+            leash.felt()
             if plan.on_progress is not None:
                 note = f"epoch {epoch}, loss {total / done:.3f}"
                 plan.on_progress((epoch - 1) * batches.n_steps + done, n_steps, note)
@@ -122,11 +130,35 @@ def fit(
             best, best_epoch = current, epoch
         elif epoch - best_epoch >= config.patience:
             break
-    return Fit(best, best_epoch, losses, curve)
+    return Fit(best, best_epoch, losses, curve, leash.drifts)
+
+
+class _Leash:
+    """Keeps the drift from the reference near its target, step by step.
+
+    Attributes:
+      drifts: [steps] the drift in nats, and its weight in that step's loss.
+    """
+
+    def __init__(self, model: WideDeep, guidance: Guidance | None) -> None:
+        self._model = model
+        probes = guidance.probes if guidance else None
+        self._weight = AdaptiveWeight(probes.target, probes.weight) if probes else None
+        self.drifts: list[tuple[float, float]] = []
+        if self._weight is not None:
+            model.drift_weight.assign(self._weight.value)
+
+    def felt(self) -> None:
+        """Takes note of the step that was made."""
+        if self._weight is None:
+            return
+        drift = float(self._model.drift)
+        self.drifts.append((drift, self._weight.value))
+        self._model.drift_weight.assign(self._weight.after(drift))
 
 
 def _step_function(model: WideDeep) -> Callable[[dict[str, Any]], Any]:
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True, autograph=False)
     def step(batch: dict[str, Any]) -> Any:
         return model.train_step(batch)["loss"]
 
@@ -138,7 +170,7 @@ def _ahead(batches: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     first = next(batches, None)
     if first is None:
         return
-    spec = {name: tf.TensorSpec([None] * array.ndim, array.dtype) for name, array in first.items()}
+    spec = tf.nest.map_structure(lambda a: tf.TensorSpec([None] * a.ndim, a.dtype), first)
     data = tf.data.Dataset.from_generator(
         lambda: itertools.chain([first], batches), output_signature=spec
     )

@@ -68,6 +68,8 @@ class WideDeep(tfrs.Model):
             trained=config.halves != "deep",
         )
         self.deep = DeepTowers(parameters, config)
+        self.drift = tf.Variable(0.0, trainable=False)
+        self.drift_weight = tf.Variable(0.0, trainable=False)
         self.retrieval = CatalogueRetrieval()
         self.outcome = tfrs.tasks.Ranking(
             loss=tf.keras.losses.BinaryCrossentropy(
@@ -119,7 +121,7 @@ class WideDeep(tfrs.Model):
         """
         deep, variables = self._deep_optimiser, self._deep_variables
 
-        @tf.function(reduce_retracing=True)
+        @tf.function(reduce_retracing=True, autograph=False)
         def squares(batch: Mapping[str, Any]) -> Any:
             with tf.GradientTape() as tape:
                 loss = self.compute_loss(batch, training=True)
@@ -165,10 +167,13 @@ class WideDeep(tfrs.Model):
         return scores, hidden, vectors
 
     def compute_loss(self, inputs: Mapping[str, Any], training: bool = False) -> Any:  # noqa: FBT001, FBT002 - the library's signature
-        """Retrieval loss on the successes plus the weighted outcome loss on all, in nats."""
+        """Retrieval loss on the successes plus the weighted outcome loss on all, in nats.
+
+        With probes in the batch the weighted drift is added, with a teacher its soft lists.
+        """
         chance = Chance(inputs["seed"]) if training else None
         scores, hidden, vectors = self.logits(inputs, chance)
-        retrieval = self.retrieval(scores, inputs["goal"], inputs["weight"])
+        retrieval = self._retrieval(scores, inputs)
         outcome = self.outcome(
             labels=inputs["label"][:, None],
             predictions=self.deep.outcome_logits(hidden, vectors, inputs["target"])[:, None],
@@ -176,7 +181,32 @@ class WideDeep(tfrs.Model):
         )
         labelled = inputs["labelled"]
         outcome = tf.reduce_sum(outcome * labelled) / tf.maximum(tf.reduce_sum(labelled), 1e-9)
-        return retrieval + self._config.outcome_weight * outcome
+        loss = retrieval + self._config.outcome_weight * outcome
+        if "probe" in inputs:
+            loss += self.drift_weight * self.drifted(inputs["probe"])
+        return loss
+
+    def _retrieval(self, scores: Any, inputs: Mapping[str, Any]) -> Any:
+        """The loss of the lists: against what was chosen, and against the teacher's."""
+        goal, weight = inputs["goal"], inputs["weight"]
+        if "soft" not in inputs:
+            return self.retrieval(scores, goal, weight)
+        softness, temperature = inputs["softness"] * weight, inputs["temperature"]
+        total = tf.maximum(tf.reduce_sum(weight), 1e-9)
+        hard = self.retrieval(scores, goal, weight - softness)
+        soft = _divergence(
+            tf.math.log(inputs["soft"] + _LEAST_CHANCE), tf.nn.log_softmax(scores / temperature)
+        )
+        soft = tf.reduce_sum(softness * soft) * temperature**2
+        return (hard * tf.reduce_sum(weight - softness) + soft) / total
+
+    def drifted(self, probe: Mapping[str, Any]) -> Any:
+        """Mean divergence of the probes' lists from the reference's, in nats, without dropout."""
+        scores, _, _ = self.logits(probe)
+        own = tf.nn.log_softmax(scores + probe["mask"])
+        drift = tf.reduce_mean(_divergence(own, probe["reference"]))
+        self.drift.assign(drift)
+        return drift
 
     def trained_parameters(self) -> dict[str, NDArray[np.float32]]:
         """The trained arrays under their bundle names."""
@@ -184,3 +214,8 @@ class WideDeep(tfrs.Model):
         arrays["wide_weights"] = self.wide.weights_by_pair.numpy()
         arrays["repeat_weights"] = self.wide.repeat_weights.numpy()
         return arrays
+
+
+def _divergence(log_p: Any, log_q: Any) -> Any:
+    """[rows] Kullback-Leibler divergence of p from q, in nats."""
+    return tf.reduce_sum(tf.exp(log_p) * (log_p - log_q), axis=1)

@@ -67,6 +67,27 @@ PRODUCT: Final[Mapping[str, ProductArm]] = {
     ),
     "slow+fast": ProductArm("none", "slow model and fast memory, never consolidated"),
     OURS: ProductArm("consolidate", "slow model, fast memory, consolidation"),
+    "ours+leash": ProductArm(
+        "consolidate", "ours, nights held near the served model", night={"drift_target": 0.01}
+    ),
+    "ours+soft": ProductArm(
+        "consolidate",
+        "ours, nights with soft targets of the served model",
+        night={"softness": 0.2, "temperature": 1.0},
+    ),
+    "ours+handover": ProductArm(
+        "consolidate", "ours, new crosses begin at what the day said", night={"handover": 0.5}
+    ),
+    "ours-half": ProductArm(
+        "consolidate",
+        "ours, nights learn the surprising and repeated half of the events",
+        night={"select_share": 0.5},
+    ),
+    "ours-halflot": ProductArm(
+        "consolidate",
+        "placebo: nights learn half of the events, drawn by lot",
+        night={"select_share": 0.5, "selection": "lot"},
+    ),
     "slow+tuned": ProductArm(
         "none", "slow model after a search for its settings", _MEMORY_OFF, {"tuning_share": 0.5}
     ),

@@ -16,7 +16,6 @@ from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
 
-from model.consolidation.config import NightConfig
 from model.errors import BadInputError
 from model.files import write_atomically
 from model.slow.bundle import load_bundle, write_bundle
@@ -183,7 +182,8 @@ class _Job:
         return kinds[self.plan.nights]()
 
     def _consolidate(self) -> dict[str, Any]:
-        from pipelines.consolidate import NightRun, consolidate_log
+        from pipelines.consolidate import consolidate_log
+        from pipelines.night_run import NightRun
 
         night = dataclasses.replace(self.plan.config.night, keep_versions=_KEEP_ALL)
         config = dataclasses.replace(self.plan.config, night=night)
@@ -208,16 +208,12 @@ class _Job:
         version = str(registry.current())
         before = registry.manifest(version)
         learned, tuned = int(before["trained_through_seq"]), before.get("tuned", {})
-        read = read_log(self.log, config, None)
+        read = read_log(self.log, config, None, newest=config.night.read_rows)
         if not (read.columns.labelled & (read.columns.seq > learned)).any():
             return {"version": version, "verdict": "nothing_new"}
         served = load_bundle(registry.open(version))
         night = open_night(served, read.columns, read.metadata, Cut(learned, read.through_seq + 1))
-        plain = NightConfig(
-            epochs=config.night.epochs,
-            replay_ratio=config.night.replay_ratio,
-            pace_batches=config.night.pace_batches,
-        )
+        plain = config.night.plain()
         slow = as_tuned(config.slow, tuned)
         candidate = teach(night, slow, plain, seed=self.plan.seed)
         if candidate.not_finite:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model.consolidation.config import NightConfig
-from model.consolidation.gates import Measured, finite, judge, paired_change, parity
+from model.consolidation.gates import Measured, judge, paired_change
 from model.errors import BadInputError
 
 POLICY = NightConfig()
@@ -21,7 +21,7 @@ def change(served, shift, *, users=200, per_user=5, noise=0.0, seed=0):
 
 
 def verdicts(quality=None, retained=None, loss=None, retained_loss=None, coverage=1.0):
-    measured = Measured(quality, retained, loss, retained_loss, coverage)
+    measured = Measured(quality, retained, loss, retained_loss, None, None, coverage)
     return {v.name: v for v in judge(measured, POLICY)}
 
 
@@ -81,17 +81,15 @@ def test_lists_that_collapsed_to_a_few_items_are_refused():
     assert not verdicts(**GOOD, coverage=0.4)["coverage"].passed
 
 
-def test_a_number_that_is_not_finite_is_named():
-    assert finite(()).passed
-    verdict = finite(("item_bias",))
-    assert not verdict.passed
-    assert "item_bias" in verdict.reason
+def test_users_with_little_history_and_rare_items_have_gates_of_their_own():
+    worse = change(0.6, 0.1)
 
+    def measured(cold, tail):
+        return Measured(**GOOD, cold_loss=cold, tail_loss=tail, coverage=1.0)
 
-def test_parity_holds_up_to_its_limit():
-    assert parity(1e-5, 1e-5).passed
-    assert not parity(2e-5, 1e-5).passed
-    assert not parity(None, 1e-5).passed
+    for gate, slices in (("calibration_cold", (worse, None)), ("calibration_tail", (None, worse))):
+        found = {v.name: v for v in judge(measured(*slices), POLICY)}
+        assert [name for name, verdict in found.items() if not verdict.passed] == [gate]
 
 
 def test_a_change_is_the_difference_of_means_over_the_served_mean():
@@ -108,7 +106,7 @@ def test_the_interval_of_a_known_noise_is_what_theory_says():
     found = change(1.0, 0.0, users=400, per_user=1, noise=1.0)
     assert found is not None
     half_width = (found.interval[1] - found.interval[0]) / 2
-    assert half_width == pytest.approx(1.96 / np.sqrt(400), rel=0.15)
+    assert half_width == pytest.approx(2.576 / np.sqrt(400), rel=0.15)
 
 
 @given(seed=st.integers(0, 500))
