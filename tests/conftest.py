@@ -1,6 +1,7 @@
 """What holds for every test: a clean environment, local sockets, TensorFlow only where marked."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -38,7 +39,8 @@ def pytest_ignore_collect(collection_path, config):
     """A run without the `tf` tests does not even import the modules full of them."""
     if collection_path.suffix != ".py" or "not tf" not in config.option.markexpr:
         return None
-    return "pytestmark = pytest.mark.tf" in collection_path.read_text("utf-8") or None
+    text = collection_path.read_text("utf-8")
+    return bool(re.search(r"^pytestmark = .*\bpytest\.mark\.tf\b", text, re.MULTILINE)) or None
 
 
 @pytest.fixture(scope="session")

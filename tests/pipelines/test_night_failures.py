@@ -16,6 +16,8 @@ from tests.killed_night import STAGES
 from tests.nights import LATER_MS, append
 from tests.worlds import ratings
 
+pytestmark = pytest.mark.tf
+
 PUBLISHING = STAGES.index("settled")
 
 
