@@ -28,7 +28,8 @@ class RunInfo:
       date: Day of the run, like 2026-01-31.
       commit: Of the code.
       machine: In words: processor, cores, memory.
-      seconds: Of the whole run.
+      seconds: Of the whole run; of one that took up what an earlier one had finished, at least
+        those of its longest arm.
       seeds: Of what is stochastic.
       reference: The arm that others are measured against; empty for the best of the others.
       subject: The arm that the report is about.
