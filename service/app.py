@@ -35,7 +35,7 @@ from service.errors import answer_to, error_response, explained
 from service.jobs import Jobs
 from service.key_file import KeyFile
 from service.log_writer import LogWriter
-from service.logs import NoteRequest, log_to_stderr
+from service.logs import NoteRequest, flush_lines, log_to_stderr
 from service.model_holder import ModelHolder
 from service.page_store import PageStore
 from service.rates import Rates
@@ -100,6 +100,7 @@ def create_app(settings: Settings, *, note: NoteRequest | None = None) -> FastAP
         await holder.stop()
         running.pages.close()
         running.log.close()
+        flush_lines()
 
     app = FastAPI(
         title="Slowwave",

@@ -130,3 +130,12 @@ def log_to_stderr(level: str) -> NoteRequest | None:
     lines = JsonLines()
     logging.basicConfig(level=level.upper(), handlers=[lines], force=True)
     return lines.note_request if logging.getLogger().isEnabledFor(logging.INFO) else None
+
+
+def flush_lines() -> None:
+    """Writes what this process has logged so far.
+
+    A server ends by the signal that stopped it, and with it whatever was not written yet.
+    """
+    for handler in logging.getLogger().handlers:
+        handler.flush()

@@ -92,3 +92,10 @@ def test_the_service_logs_every_request_once_with_its_id_and_nothing_personal(ti
     assert line["ms"] > 0
     assert [line["status"] for line in requests if line["route"] == "/recommend"] == [422]
     assert "secret-user" not in log
+
+
+def test_a_service_that_is_stopped_right_after_an_answer_has_logged_the_request(tiny_home):
+    for attempt in range(3):
+        with process(tiny_home) as running, running.client() as client:
+            client.get("/recommend/ada", headers={"X-Request-ID": f"last-{attempt}"})
+        assert f"last-{attempt}" in running.log_path.read_text()
