@@ -67,6 +67,9 @@ class FastWide:
         self._says_nothing = moments.unknown | set(
             np.flatnonzero(~self._slot_factors.any(axis=1)).tolist()
         )
+        self._silent = not (
+            any(self._half_life_factors) or self._place_factors.any() or self._slot_factors.any()
+        )
         self._lots = np.arange(catalogue.n_attribute_slots)
         if config.shuffled_lessons:
             self._lots = np.random.default_rng(0).permutation(self._lots)
@@ -107,6 +110,8 @@ class FastWide:
 
     def row(self, active: Active, now_ms: int) -> FloatArray:
         """[items] trending and crosses together."""
+        if self._silent:  # nothing of it counts, so nothing is worked out
+            return np.zeros(len(self._catalogue), np.float32)
         trending = self.trending(now_ms)
         if not active.liked and not active.slots:
             return trending

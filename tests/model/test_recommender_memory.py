@@ -173,3 +173,12 @@ def test_numbers_are_given_in_the_order_of_the_log_wherever_reading_is_cut(log):
         log.append(entries, received_ms=NOW_MS)
         eager.catch_up()
     assert recommender_on(log).catalogue.ids == eager.catalogue.ids
+
+
+def test_a_wide_memory_without_a_say_adds_exactly_nothing(log):
+    off = MemoryConfig(trending_weight=0.0, cross_weight=0.0, lesson_weight=0.0)
+    silent, heard = recommender_on(log, off), recommender_on(log)
+    log.append([event("now", item="i7")], received_ms=NOW_MS)
+    said, other = (ask(one, n=40, explain="brief").parts["fast_wide"] for one in (silent, heard))
+    assert set(said) == {0.0}
+    assert set(other) != {0.0}
