@@ -5,7 +5,7 @@ a success, what was chosen is held against items drawn by lot, and the factors a
 under which the choices had the highest probability.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from model.fast.config import MemoryConfig
 from model.fast.factors import choice_loss, fit_factors, mean_gain
 from model.fast.mixing import SHARES, Mixing
-from model.interactions import Attributes, EventRules, Kind, LogRow, Outcome
+from model.interactions import EventRules, LogRow, Outcome
 from model.recommender import Recommender
 from model.request import Query
 from model.slow.scorer import SlowScorer
-from model.storage.event_log import LogReader, event_of
+from model.storage.event_log import LogReader, event_of, event_rows
+from model.storage.log_up_to import LogUpTo
 
 _STRENGTH: Final = 4.0
 _SURE: Final = 200
@@ -29,7 +30,6 @@ _MOST_QUESTIONS: Final = 2_000
 # Log positions before the first question whose events are in the memory that is asked: what
 # lies further back has faded, and reading it all would make each night longer than the last.
 _MOST_REMEMBERED: Final = 300_000
-_CHUNK: Final = 20_000
 
 
 @dataclass(frozen=True)
@@ -60,54 +60,6 @@ class Learned:
 
     mixing: Mixing
     report: dict[str, Any]
-
-
-class LogUpTo:
-    """A log that ends at a position, and whose old events stay out of what everyone shares.
-
-    Attributes:
-      end: The last position that can be seen.
-    """
-
-    def __init__(self, log: LogReader, *, events_after: int = 0) -> None:
-        """The log of another one.
-
-        Args:
-          log: The other one.
-          events_after: Only events behind this position are in the tail; metadata always are.
-        """
-        self._log = log
-        self._events_after = events_after
-        self.end = 0
-
-    def head(self) -> int:
-        """See `LogReader.head`."""
-        return self.end
-
-    def tail(
-        self, after_seq: int, *, through_seq: int | None = None, limit: int = 10_000
-    ) -> list[LogRow]:
-        """See `LogReader.tail`."""
-        through = self.end if through_seq is None else min(self.end, through_seq)
-        while rows := self._log.tail(after_seq, through_seq=through, limit=limit):
-            after_seq = rows[-1].seq
-            old = self._events_after
-            if shown := [row for row in rows if row.seq > old or row.kind != Kind.EVENT]:
-                return shown
-        return []
-
-    def actor_rows(self, actor: str, through_seq: int) -> list[LogRow]:
-        """See `LogReader.actor_rows`."""
-        return self._log.actor_rows(actor, min(self.end, through_seq))
-
-    def event(self, event_id: str) -> LogRow | None:
-        """See `LogReader.event`."""
-        row = self._log.event(event_id)
-        return row if row is not None and row.seq <= self.end else None
-
-    def user(self, user_id: str) -> Attributes | None:
-        """See `LogReader.user`: as it is now."""
-        return self._log.user(user_id)
 
 
 class _Question(NamedTuple):
@@ -141,8 +93,7 @@ def learn_factors(
         chosen = np.sort(rng.choice(len(questions), _MOST_QUESTIONS, replace=False))
         questions = [questions[at] for at in chosen.tolist()]
     first = questions[0].end
-    shown = LogUpTo(log, events_after=max(first - _MOST_REMEMBERED, 0))
-    shown.end = first
+    shown = LogUpTo(log, first, events_after=first - _MOST_REMEMBERED)
     recommender = Recommender(scorer, "", shown, rules, config)
     fields = recommender.context_fields
     start = lesson.start.as_factors(fields)
@@ -167,7 +118,7 @@ def _questions(log: LogReader, rules: EventRules, lesson: Lesson) -> list[_Quest
     """The successes to ask about, each item of an actor once."""
     found: list[_Question] = []
     moment, end, met = None, lesson.after_seq, set[tuple[str | None, str | None, str]]()
-    for row in _events(log, lesson):
+    for row in event_rows(log, lesson.after_seq, lesson.through_seq):
         if row.timestamp_ms != moment:
             moment, end = row.timestamp_ms, row.seq - 1
         known = row.event_type in rules.rules and row.item_id is not None
@@ -178,13 +129,6 @@ def _questions(log: LogReader, rules: EventRules, lesson: Lesson) -> list[_Quest
             met.add(key)
             found.append(_Question(row, end))
     return found
-
-
-def _events(log: LogReader, lesson: Lesson) -> Iterable[LogRow]:
-    after, through = lesson.after_seq, lesson.through_seq
-    while rows := log.tail(after, through_seq=through, limit=_CHUNK):
-        yield from (row for row in rows if row.kind == Kind.EVENT)
-        after = rows[-1].seq
 
 
 def _asked(

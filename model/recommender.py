@@ -28,7 +28,8 @@ from model.recollection import Fate, Recollection, fate_of, recollection
 from model.request import PARTS, Query, Recommendation
 from model.slow.bundle import load_bundle
 from model.slow.scorer import FloatArray, Slow, SlowScorer
-from model.views import ReadableLog, View, Views
+from model.storage.event_log import ReadableLog
+from model.views import View, Views
 
 _CHUNK: Final = 10_000
 

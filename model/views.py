@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Iterable
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,31 +11,11 @@ from model.adaptation import Adaptation, History, Judgement, Person, Personal, r
 from model.catalogue import Catalogue
 from model.fast.exemplars import Episode
 from model.fast.memory import FastMemory
-from model.interactions import NO_ATTRIBUTES, Attributes, LogRow, Outcome, session_actor
+from model.interactions import NO_ATTRIBUTES, Outcome, session_actor
 from model.request import Query
 from model.slow.features import PADDING, QueryBatch
 from model.slow.scorer import FloatArray, SlowScorer
-
-
-class ReadableLog(Protocol):
-    """What recommending reads of an event log; see `model.storage.event_log.EventLog`."""
-
-    def head(self) -> int:
-        """The last position."""
-
-    def tail(
-        self, after_seq: int, *, through_seq: int | None = None, limit: int = 10_000
-    ) -> list[LogRow]:
-        """Rows after a position."""
-
-    def actor_rows(self, actor: str, through_seq: int) -> list[LogRow]:
-        """The events of one actor."""
-
-    def event(self, event_id: str) -> LogRow | None:
-        """The event of this id."""
-
-    def user(self, user_id: str) -> Attributes | None:
-        """A user's attributes."""
+from model.storage.event_log import ReadableLog
 
 
 class View(NamedTuple):

@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 
 from model.consolidation.config import NightConfig
 from model.consolidation.gates import Verdict
-from model.factor_learning import LogUpTo
 from model.fast.mixing import Mixing
-from model.interactions import Kind, LogRow
 from model.recommender import Recommender
 from model.request import Query
 from model.slow.bundle import Bundle
+from model.slow.evaluation import thinned
 from model.slow.scorer import SlowScorer
 from model.storage.event_log import LogReader
+from model.storage.log_up_to import LogUpTo
 from model.workspace import Config
 from pipelines.learning import LogRead
 from pipelines.night_run import Served, mixing_of
@@ -92,26 +92,6 @@ def _scores(recommender: Recommender, query: Query) -> NDArray[np.float64]:
     return np.asarray(recommender.scores([recommender.prepare(query)])[0], np.float64)
 
 
-class _Newest(LogUpTo):
-    """A log whose shared memories begin with its newest events; people keep their histories."""
-
-    def __init__(self, log: LogReader, end: int) -> None:
-        super().__init__(log)
-        self.end = end
-        self._first = end - _SHARED_EVENTS
-
-    def tail(
-        self, after_seq: int, *, through_seq: int | None = None, limit: int = 10_000
-    ) -> list[LogRow]:
-        """See `LogReader.tail`; older events are left out, what describes items is not."""
-        while rows := super().tail(after_seq, through_seq=through_seq, limit=limit):
-            kept = [row for row in rows if row.kind != Kind.EVENT or row.seq > self._first]
-            if kept:
-                return kept
-            after_seq = rows[-1].seq
-        return []
-
-
 @dataclass(frozen=True)
 class Swap:
     """A served version and the one that would replace it, on one log.
@@ -144,11 +124,12 @@ class Swap:
         columns = self.read.columns
         new = np.unique(columns.actor.codes[columns.seq > self.served.learned_seq])
         quiet = np.setdiff1d(np.unique(columns.actor.codes[columns.signed_in]), new)
-        chosen = quiet[np.linspace(0, len(quiet) - 1, min(most, len(quiet))).astype(np.intp)]
-        return [columns.actor.terms[code] for code in chosen.tolist()]
+        return [columns.actor.terms[code] for code in thinned(quiet, most).tolist()]
 
     def _recommender(self, bundle: Bundle, mixing: Mixing, config: Config) -> Recommender:
-        shown = _Newest(self.log, self.read.through_seq)
+        # shared memories begin with the newest events; people keep their histories
+        end = self.read.through_seq
+        shown = LogUpTo(self.log, end, events_after=end - _SHARED_EVENTS)
         return Recommender(SlowScorer(bundle), "", shown, config.events, config.memory, mixing)
 
 

@@ -19,7 +19,7 @@ from typing import Any, Final
 from model.errors import BadInputError
 from model.files import sync_folder
 from model.interactions import Attributes, AttributeValue, Event, ItemChange, Kind
-from model.storage.event_log import EventLog, event_of, item_of
+from model.storage.event_log import EventLog, event_of, event_rows, item_of
 from model.workspace import Workspace
 from pipelines.console import Console, count
 from pipelines.opened_log import opened
@@ -75,7 +75,7 @@ def export(
 def _write(log: EventLog, folder: Path, file_format: str, console: Console) -> dict[str, Any]:
     seen = _Seen()
     through = log.head()
-    for event in _events(log, through):
+    for event in map(event_of, event_rows(log, 0, through)):
         seen.event(event)
     items = _items(log, through)
     for item in items:
@@ -86,7 +86,7 @@ def _write(log: EventLog, folder: Path, file_format: str, console: Console) -> d
     report: dict[str, Any] = {"through_seq": through, "left_out": sorted(seen.left_out)}
     with console.progress("Exporting", float(max(through, 1))) as bar:
         with new(folder, "interactions", EVENT_COLUMNS, seen.types["interactions"]) as table:
-            for chunk in _chunks(map(_event_row, _events(log, through))):
+            for chunk in _chunks(map(_event_row, map(event_of, event_rows(log, 0, through)))):
                 table.write(chunk)
                 bar.advance(len(chunk))
             report["events"] = table.n_rows
@@ -100,13 +100,6 @@ def _write(log: EventLog, folder: Path, file_format: str, console: Console) -> d
                 table.write(chunk)
             report["users"] = table.n_rows
     return report
-
-
-def _events(log: EventLog, through_seq: int) -> Iterator[Event]:
-    after = 0
-    while rows := log.tail(after, through_seq=through_seq, limit=_CHUNK):
-        yield from (event_of(row) for row in rows if row.kind == Kind.EVENT)
-        after = rows[-1].seq
 
 
 def _items(log: EventLog, through_seq: int) -> list[ItemChange]:

@@ -8,18 +8,17 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from model.factor_learning import Lesson, learn_factors
-from model.interactions import Kind, LogRow
+from model.interactions import LogRow
 from model.slow.bundle import FORMAT, Bundle, load_bundle
 from model.slow.columns import EventColumns, Metadata, event_columns
 from model.slow.examples import Examples
 from model.slow.scorer import SlowScorer
 from model.slow.training import OnProgress, check_parity
-from model.storage.event_log import LogReader
+from model.storage.event_log import LogReader, event_rows
 from model.workspace import Config, config_as_json
 from pipelines.console import Bar
 
 _PARITY_REQUESTS: Final = 256
-_CHUNK: Final = 50_000
 
 
 class LogRead(NamedTuple):
@@ -56,7 +55,7 @@ def read_log(
 
     def before() -> Iterator[LogRow]:
         nonlocal through
-        for row in _events(log, after, through):
+        for row in event_rows(log, after, through):
             if until_ms is None or row.timestamp_ms < until_ms:
                 yield row
             else:
@@ -69,12 +68,6 @@ def read_log(
         users={u.user_id: u.attributes for u in log.users() if u.attributes},
     )
     return LogRead(columns, metadata, through)
-
-
-def _events(log: LogReader, after: int, through_seq: int) -> Iterator[LogRow]:
-    while rows := log.tail(after, through_seq=through_seq, limit=_CHUNK):
-        yield from (row for row in rows if row.kind == Kind.EVENT)
-        after = rows[-1].seq
 
 
 def memory_factors(

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from model.consolidation.continuation import Night
 from model.slow.bundle import Bundle
+from model.slow.evaluation import thinned
 from model.slow.scorer import SlowScorer
 
 _SHOWN: Final = 5
@@ -38,9 +39,7 @@ def changes(night: Night, candidate: Bundle) -> dict[str, Any]:
         "learned": _strongest(learned, candidate),
         "let_go": _strongest(let_go, candidate),
     }
-    which = np.concatenate([night.held_out, night.frozen])
-    if len(which) > _REQUESTS:
-        which = which[np.linspace(0, len(which) - 1, _REQUESTS).astype(np.intp)]
+    which = thinned(np.concatenate([night.held_out, night.frozen]), _REQUESTS)
     return found | (_moved(night, candidate, which) if len(which) else {})
 
 

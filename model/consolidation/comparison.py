@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from model.consolidation.continuation import Night
 from model.consolidation.gates import Change, Measured, paired_change
 from model.slow.bundle import Bundle
-from model.slow.evaluation import Evaluation, evaluate
+from model.slow.evaluation import Evaluation, evaluate, thinned
 from model.slow.examples import Examples
 from model.slow.scorer import SlowScorer
 from model.slow.vocabulary import UNKNOWN
@@ -60,7 +60,7 @@ def compare(
       taught: Positions of the new events that it learned.
       rng: Decides bootstrap samples.
     """
-    judged = [_thinned(which) for which in (night.held_out, night.frozen)]
+    judged = [thinned(which, _MOST_JUDGED) for which in (night.held_out, night.frozen)]
     held_out, old = (_Pair(night, candidate, which) for which in judged)
     requests = np.concatenate(judged)
     requests = rng.choice(requests, min(len(requests), _LISTS), replace=False)
@@ -74,7 +74,7 @@ def compare(
         tail_loss=held_out.loss(rng, _tail(night)[night.examples.item[judged[0]]]),
         coverage=listed[1] / max(listed[0], 1),
     )
-    lesson = _thinned(taught[night.examples.success[taught]], _MOST_RELEARNED)
+    lesson = thinned(taught[night.examples.success[taught]], _MOST_RELEARNED)
     return Comparison(
         measured,
         taught=_Pair(night, candidate, lesson).surprise(rng),
@@ -89,13 +89,6 @@ def _tail(night: Night) -> NDArray[np.bool_]:
     rare = np.zeros(len(share), bool)
     rare[order[np.cumsum(share[order]) <= _TAIL]] = True
     return rare
-
-
-def _thinned(which: NDArray[np.intp], most: int = _MOST_JUDGED) -> NDArray[np.intp]:
-    """At most so many of the positions, evenly spread."""
-    if len(which) <= most:
-        return which
-    return which[np.linspace(0, len(which) - 1, most).astype(np.intp)]
 
 
 class _Pair:

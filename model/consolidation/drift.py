@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.slow.bundle import Bundle
+from model.slow.evaluation import thinned
 from model.slow.examples import Examples
 from model.slow.reference import log_softmax
 from model.slow.scorer import SlowScorer
@@ -61,8 +62,7 @@ def drift(
     """
     if not len(which) or n_known < 2:
         return None
-    if len(which) > _MOST_REQUESTS:
-        which = which[np.linspace(0, len(which) - 1, _MOST_REQUESTS).astype(np.intp)]
+    which = thinned(which, _MOST_REQUESTS)
     scorers = [SlowScorer(bundle) for bundle in (candidate, served)]
     at_once = max(_CELLS // n_known, 16)
     rows = [

@@ -1,6 +1,7 @@
 """How well a bundle ranks and how honest its probabilities are, on events it has not seen."""
 
 from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +10,8 @@ from model.metrics import auc, expected_calibration_error, log_losses, ndcg_of_r
 from model.slow.bundle import Bundle, Calibration
 from model.slow.examples import Examples
 from model.slow.scorer import SlowScorer
+
+_Number = TypeVar("_Number", bound=np.integer[Any])
 
 _BATCH = 512
 # Small enough that the scores of a batch stay in the processor's caches.
@@ -96,7 +99,9 @@ def evaluate(
     ranked = [(np.empty(0, np.int64), np.empty(0))]
     logits: list[NDArray[np.float64]] = [np.empty(0)]
     labelled = which[examples.labelled[which]]
-    successes = _thinned(which[examples.success[which]], most_ranked)
+    successes = which[examples.success[which]]
+    if most_ranked is not None:
+        successes = thinned(successes, most_ranked)
     at_once = max(_CELLS // len(scorer.bias), 16)
     ranked += [_ranked(scorer, examples, b) for b in _batches(successes, at_once)]
     for batch in _batches(labelled, _BATCH):
@@ -111,9 +116,9 @@ def evaluate(
     return found.calibrated(bundle.calibration)
 
 
-def _thinned(which: NDArray[np.intp], most: int | None) -> NDArray[np.intp]:
+def thinned(which: NDArray[_Number], most: int) -> NDArray[_Number]:
     """At most so many of the positions, evenly spread."""
-    if most is None or len(which) <= most:
+    if len(which) <= most:
         return which
     return which[np.linspace(0, len(which) - 1, most).astype(np.intp)]
 

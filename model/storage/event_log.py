@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Final, Protocol
 
 from model.errors import BadInputError, LogUnavailableError
-from model.interactions import Attributes, Entry, ItemChange, LogRow, UserChange
+from model.interactions import Attributes, Entry, ItemChange, Kind, LogRow, UserChange
 from model.storage.appending import write
 from model.storage.erasing import Erased, Erasure, user_digest
 from model.storage.rows import (
@@ -36,8 +36,10 @@ __all__ = [
     "Erased",
     "EventLog",
     "LogReader",
+    "ReadableLog",
     "SqliteEventLog",
     "event_of",
+    "event_rows",
     "item_of",
     "open_log",
     "user_digest",
@@ -76,8 +78,8 @@ class CatalogueSnapshot:
     items: tuple[ItemChange, ...]
 
 
-class LogReader(Protocol):
-    """What is read of an append-only log with one order, by one thread.
+class ReadableLog(Protocol):
+    """What recommending reads of an append-only log with one order, by one thread.
 
     Every method raises LogUnavailableError when the log cannot be used now.
     """
@@ -96,17 +98,28 @@ class LogReader(Protocol):
     def event(self, event_id: str) -> LogRow | None:
         """The event of this id, or None."""
 
-    def catalogue(self) -> CatalogueSnapshot:
-        """All items and the position they belong to, read at one moment."""
-
     def user(self, user_id: str) -> Attributes | None:
         """A user's attributes, or None where none were ever given or they were deleted."""
+
+
+class LogReader(ReadableLog, Protocol):
+    """What is read of a log, by one thread; see `ReadableLog`."""
+
+    def catalogue(self) -> CatalogueSnapshot:
+        """All items and the position they belong to, read at one moment."""
 
     def users(self) -> Iterator[UserChange]:
         """Every user with metadata, by rising id."""
 
     def close(self) -> None:
         """Ends the use of the log."""
+
+
+def event_rows(log: LogReader, after_seq: int, through_seq: int) -> Iterator[LogRow]:
+    """The events behind a log position, up to and with another, in order and in bounded memory."""
+    while rows := log.tail(after_seq, through_seq=through_seq, limit=_EVENTS_AT_ONCE):
+        yield from (row for row in rows if row.kind == Kind.EVENT)
+        after_seq = rows[-1].seq
 
 
 class EventLog(LogReader, Protocol):
@@ -164,6 +177,7 @@ def open_log(path: Path, *, busy_timeout_ms: int = 10_000) -> "SqliteEventLog":
 
 
 _USERS_PER_PAGE: Final = 1_000
+_EVENTS_AT_ONCE: Final = 20_000
 _CHECKPOINT_TIMEOUT_MS: Final = 1_000
 
 # The table's columns are the fields of LogRow, in their order.

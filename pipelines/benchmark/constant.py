@@ -28,8 +28,13 @@ def main(kind: str, reply: Path, port: int) -> None:
         uvloop.run(_serve_socket(content, port))
         return
     constant = json.loads(content)
+    serve(_declared(constant) if kind == "declared" else _plain(constant), port)
+
+
+def serve(application: FastAPI, port: int) -> None:
+    """Serves an application until it is stopped, as fast as the server can and without logs."""
     uvicorn.run(
-        _declared(constant) if kind == "declared" else _plain(constant),
+        application,
         host=HOST,
         port=port,
         loop="uvloop",

@@ -6,13 +6,12 @@ from typing import Any, Final
 
 from model.workspace import Workspace
 from pipelines.benchmark.load import Load
-from pipelines.benchmark.serving import Effort, known_users, once_each, run_load, write_bodies
+from pipelines.benchmark.serving import Effort, once_each, run_load, write_questions
 from pipelines.console import Console
 from pipelines.running_service import free_port, running_service
 
 _TIMES: Final = 3
 _CONNECTIONS: Final = 900
-_ASKED: Final = 10
 
 
 def bench_overload(
@@ -31,8 +30,7 @@ def bench_overload(
       ConnectionError: If a request fails in another way than by being turned away.
     """
     bodies = scratch / "recommend.jsonl"
-    asked = [{"user_id": user, "n": _ASKED} for user in known_users(workspace.log_path)]
-    write_bodies(bodies, asked)
+    write_questions(workspace, bodies)
     with (
         running_service(
             workspace.home, port=free_port(), log_path=scratch / "service.log"

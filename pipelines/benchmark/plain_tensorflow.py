@@ -11,7 +11,6 @@ from typing import Any, Final, NamedTuple
 
 import click
 import numpy as np
-import uvicorn
 from fastapi import FastAPI
 from pydantic import BaseModel
 
@@ -24,7 +23,7 @@ from model.slow.wide_deep import WideDeep
 from model.storage.event_log import open_log
 from model.storage.registry import Registry
 from model.workspace import Workspace, load_config
-from pipelines.benchmark.constant import HOST
+from pipelines.benchmark.constant import serve
 from pipelines.learning import read_log
 
 _READ: Final = ("user", "liked", "disliked", "last", "attributes", "goal", "pairs", "logits")
@@ -137,16 +136,7 @@ def application(home: Path, n: int) -> FastAPI:
 @click.argument("port", type=int)
 def main(home: Path, n: int, port: int) -> None:
     """Recommend N items from the model of HOME at PORT."""
-    uvicorn.run(
-        application(home, n),
-        host=HOST,
-        port=port,
-        loop="uvloop",
-        http="httptools",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-    )
+    serve(application(home, n), port)
 
 
 if __name__ == "__main__":

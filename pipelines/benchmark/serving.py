@@ -71,9 +71,8 @@ def bench_serving(
       ChildProcessError: If a server does not start.
       ConnectionError: If a request fails.
     """
-    users = known_users(workspace.log_path)
     bodies = scratch / "recommend.jsonl"
-    write_bodies(bodies, [{"user_id": user, "n": _ASKED} for user in users])
+    users = write_questions(workspace, bodies)
     starts_s = [_start_s(workspace, scratch) for _ in range(effort.starts - 1)]
     # a busy machine is to make the numbers worse, not to end the measurement
     with running_service(
@@ -251,6 +250,13 @@ def known_users(log_path: Path) -> list[str]:
 def write_bodies(path: Path, bodies: Sequence[dict[str, Any]]) -> None:
     """Request bodies as the load generator reads them, one to a line."""
     path.write_text("\n".join(map(json.dumps, bodies)), encoding="utf-8")
+
+
+def write_questions(workspace: Workspace, path: Path) -> list[str]:
+    """One question for each known user as the load generator reads them; returns the users."""
+    users = known_users(workspace.log_path)
+    write_bodies(path, [{"user_id": user, "n": _ASKED} for user in users])
+    return users
 
 
 def resident_mib(running: subprocess.Popen[bytes]) -> float | None:

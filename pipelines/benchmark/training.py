@@ -6,13 +6,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import IO, Any, Final
 
-from model.interactions import Entry, Event, Kind
-from model.storage.event_log import EventLog, event_of, open_log
+from model.interactions import Entry
+from model.storage.event_log import EventLog, event_of, event_rows, open_log
 from model.workspace import Workspace
 from pipelines.console import Console
 
@@ -58,7 +58,8 @@ def bench_night(workspace: Workspace, scratch: Path, console: Console) -> dict[s
             (night.home / path.name).write_bytes(path.read_bytes())
     with closing(open_log(workspace.log_path)) as log, closing(open_log(night.log_path)) as copy:
         _append(copy, [*log.catalogue().items, *log.users()])
-        events = sorted(_events(log), key=lambda event: event.timestamp_ms)
+        found = map(event_of, event_rows(log, 0, log.head()))
+        events = sorted(found, key=lambda event: event.timestamp_ms)
         cut = len(events) - max(int(len(events) * _NEW_SHARE), 1)
         _append(copy, events[:cut])
         console.message("Training the model that the night starts from.")
@@ -103,13 +104,6 @@ def _run(command: str, workspace: Workspace) -> tuple[dict[str, Any], float, flo
 def _last_line(file: IO[bytes]) -> str:
     file.seek(0)
     return file.read().decode("utf-8", "replace").strip().rpartition("\n")[2]
-
-
-def _events(log: EventLog) -> Iterator[Event]:
-    rows = log.tail(0, limit=_CHUNK)
-    while rows:
-        yield from (event_of(row) for row in rows if row.kind == Kind.EVENT)
-        rows = log.tail(rows[-1].seq, limit=_CHUNK)
 
 
 def _append(log: EventLog, entries: Sequence[Entry]) -> None:

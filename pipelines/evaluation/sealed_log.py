@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from model.errors import BadInputError
-from model.interactions import Attributes, Entry, Event, ItemChange, LogRow, UserChange
+from model.interactions import Entry, Event, ItemChange, UserChange
 from model.storage.event_log import CatalogueSnapshot, EventLog, open_log
+from model.storage.log_up_to import LogUpTo
 from pipelines.evaluation.stream import Stream
 
 _CHUNK: Final = 20_000
@@ -68,8 +69,8 @@ def _contexts(stream: Stream, start: int, stop: int) -> Iterator[dict[str, str]]
         yield {name: stream.terms[name][column[place]] for name, column in columns.items()}
 
 
-class SealedLog:
-    """A log that ends at a moment; what comes later cannot be read through it.
+class SealedLog(LogUpTo):
+    """The log of a stream that ends at a moment; what comes later cannot be read through it.
 
     Attributes:
       n_events: Events that can be seen.
@@ -81,22 +82,19 @@ class SealedLog:
         Raises:
           BadInputError: If the log was not made by `write_log` of this stream.
         """
-        self._log = log
         self._before = log.head() - len(stream)
         if self._before != len(stream.item_attributes) + len(stream.user_attributes):
             raise BadInputError(
                 f"expected the log of {stream.name} with {len(stream):,} events and the metadata "
                 f"before them, got a log of {log.head():,} rows; remove it to have it made again"
             )
+        super().__init__(log, self._before)
         self.n_events = 0
 
     def show(self, n_events: int) -> None:
         """Moves the end: the first `n_events` can be seen from now on."""
         self.n_events = n_events
-
-    def _end(self, through_seq: int | None = None) -> int:
-        end = self._before + self.n_events
-        return end if through_seq is None else min(end, through_seq)
+        self.end = self._before + n_events
 
     def append(self, entries: Sequence[Entry], received_ms: int) -> NoReturn:
         """Refused: the stream is written."""
@@ -104,36 +102,13 @@ class SealedLog:
             f"a sealed log takes no entries, got {len(entries)} received at {received_ms}"
         )
 
-    def head(self) -> int:
-        """See `EventLog.head`."""
-        return self._end()
-
-    def tail(
-        self, after_seq: int, *, through_seq: int | None = None, limit: int = 10_000
-    ) -> list[LogRow]:
-        """See `EventLog.tail`."""
-        return self._log.tail(after_seq, through_seq=self._end(through_seq), limit=limit)
-
-    def actor_rows(self, actor: str, through_seq: int) -> list[LogRow]:
-        """See `EventLog.actor_rows`."""
-        return self._log.actor_rows(actor, self._end(through_seq))
-
-    def event(self, event_id: str) -> LogRow | None:
-        """See `EventLog.event`."""
-        row = self._log.event(event_id)
-        return row if row is not None and row.seq <= self._end() else None
-
     def catalogue(self) -> CatalogueSnapshot:
         """See `EventLog.catalogue`; only items that are described, which all are from the start."""
         items = tuple(item for item in self._log.catalogue().items if item.attributes)
-        return CatalogueSnapshot(self._end(), items)
-
-    def user(self, user_id: str) -> Attributes | None:
-        """See `EventLog.user`; users are described from the start."""
-        return self._log.user(user_id)
+        return CatalogueSnapshot(self.end, items)
 
     def users(self) -> Iterator[UserChange]:
-        """See `EventLog.users`."""
+        """See `EventLog.users`; users are described from the start."""
         return self._log.users()
 
     def close(self) -> None:

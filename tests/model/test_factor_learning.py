@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from model.factor_learning import Lesson, LogUpTo, learn_factors
+from model.factor_learning import Lesson, learn_factors
 from model.fast.config import MemoryConfig
 from model.fast.mixing import Mixing
 from model.interactions import Event, EventRules
@@ -11,6 +11,7 @@ from model.recommender import Recommender
 from model.request import Query
 from model.slow.scorer import SlowScorer
 from model.storage.event_log import open_log
+from model.storage.log_up_to import LogUpTo
 from tests.tiny_model import tiny_model
 from tests.worlds import metadata, ratings
 

@@ -15,9 +15,8 @@ from model.interactions import Event, ItemChange
 from model.storage.event_log import open_log
 from model.storage.registry import Registry
 from model.workspace import Workspace
-from tests.worlds import DAY_MS, START_MS, ratings
-
-LATER_MS = START_MS + 30 * DAY_MS
+from tests.nights import LATER_MS, append
+from tests.worlds import ratings
 
 
 def command(home, *more):
@@ -28,14 +27,6 @@ def night(home, *more):
     done = subprocess.run(command(home, *more), capture_output=True, text=True, check=False)
     report = json.loads(done.stdout.splitlines()[-1]) if done.stdout.strip() else None
     return done, report
-
-
-def append(home, entries):
-    log = open_log(Workspace(home).log_path)
-    try:
-        log.append(entries, received_ms=LATER_MS + 30 * DAY_MS)
-    finally:
-        log.close()
 
 
 def registry(home):
