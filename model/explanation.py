@@ -26,12 +26,12 @@ class Cause:
 
     Attributes:
       kind: `cross` (the slow wide half remembered a pair), `history` (the slow deep half
-        reacts to an event), `trending`, `recent` (what others went on to of late, or do
-        under the same circumstances), `lesson` (what fails or works with the user's like)
-        or `surprise` (an event that the slow model did not expect of the user).
+        reacts to an event), `trending`, `recent` (what others choose beside it of late, or
+        do under the same circumstances, or that people come back to such), `lesson` (what
+        fails or works with the user's like) or `surprise` (an event that the slow model did
+        not expect of the user).
       text: In words.
-      contribution: In log-odds. What is named adds this much; for history it is how far
-        the deep score falls when the event is left out.
+      contribution: In log-odds: how far the score falls without what is named.
       item_id: The item of the user's history that is meant, where there is one.
       event_id: The event that is meant, where there is one.
     """
@@ -101,13 +101,8 @@ class Explainer:
         trending = float(grounds.trending[number])
         text = "trending now" if trending > 0 else "cooler than usual now"
         causes = [Cause("trending", text, trending)]
-        found = grounds.found
-        mine = found.item == number
         causes += [
-            self._recent(grounds.active, row, added)
-            for row, added in zip(
-                found.slot[mine].tolist(), found.added[mine].tolist(), strict=True
-            )
+            self._recent(grounds.active, row, added) for row, added in grounds.found.of_item(number)
         ]
         slots = set(self._catalogue.attribute_slots(number))
         causes += [self._lesson(one) for one in grounds.lessons if one.attribute in slots]
@@ -120,8 +115,16 @@ class Explainer:
     def _recent(self, active: Active, row: int, added: float) -> Cause:
         if row < len(active.liked):
             number = active.liked[row]
-            text = f"others went on to this from {self._catalogue.title(number)}"
+            text = f"others chose this beside {self._catalogue.title(number)}"
             return Cause("recent", text, added, self._catalogue.ids[number])
+        if row >= len(active.rows):
+            number = active.liked[row - len(active.rows)]
+            return Cause(
+                "recent",
+                "people come back to what they chose a moment ago",
+                added,
+                self._catalogue.ids[number],
+            )
         slot = active.slots[row - len(active.liked)]
         name, _, value = self._scorer.space.query_attributes.words(slot).partition("=")
         return Cause("recent", f"in demand of late where {name} is {value}", added)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.fast.config import MemoryConfig
-from model.fast.factors import choice_loss, fit_factors, mean_gain
+from model.fast.factors import Choices, Factors, choice_loss, fit_factors, mean_gain
 from model.fast.mixing import SHARES, Mixing
 from model.interactions import EventRules, LogRow, Outcome
 from model.recommender import Recommender
@@ -27,6 +27,9 @@ _SURE: Final = 200
 _DRAWN: Final = 100
 _LEAST_QUESTIONS: Final = 100
 _MOST_QUESTIONS: Final = 2_000
+# Share of successes with an item of before from which on people are said to come back; where
+# they hardly do, what they have met is left out, as it is in their lists.
+_RETURNS: Final = 0.05
 # Log positions before the first question whose events are in the memory that is asked: what
 # lies further back has faded, and reading it all would make each night longer than the last.
 _MOST_REMEMBERED: Final = 300_000
@@ -86,7 +89,7 @@ def learn_factors(
       lesson: Which events to learn from.
       rng: Draws the questions and what choices are held against.
     """
-    questions = _questions(log, rules, lesson)
+    questions, with_met = _questions(log, rules, lesson)
     if len(questions) < _LEAST_QUESTIONS:
         return None
     if len(questions) > _MOST_QUESTIONS:
@@ -97,26 +100,27 @@ def learn_factors(
     recommender = Recommender(scorer, "", shown, rules, config)
     fields = recommender.context_fields
     start = lesson.start.as_factors(fields)
-    answers = (_asked(recommender, shown, question, start, rng) for question in questions)
-    asked = [found for found in answers if found is not None]
+    asking = _Asking(recommender, shown, start, rng, with_met=with_met)
+    asked = [found for found in map(asking.of, questions) if found is not None]
     if len(asked) < _LEAST_QUESTIONS:
         return None
-    parts = np.stack([part for part, _ in asked])
-    offsets = np.stack([offset for _, offset in asked])
-    factors = fit_factors(parts, offsets, start, strength=_STRENGTH)
+    choices = Choices(*(np.stack(part) for part in zip(*asked, strict=True)))
+    factors = fit_factors(choices, start, strength=_STRENGTH)
     report = {
         "questions": len(asked),
-        "nats_before": round(choice_loss(parts, offsets, start), 4),
-        "nats_after": round(choice_loss(parts, offsets, factors), 4),
-        "ndcg_before": round(mean_gain(parts, offsets, start), 4),
-        "ndcg_after": round(mean_gain(parts, offsets, factors), 4),
+        "with_met": with_met,
+        "nats_before": round(choice_loss(choices, start), 4),
+        "nats_after": round(choice_loss(choices, factors), 4),
+        "ndcg_before": round(mean_gain(choices, start), 4),
+        "ndcg_after": round(mean_gain(choices, factors), 4),
     }
     return Learned(Mixing.from_factors(factors, fields), report)
 
 
-def _questions(log: LogReader, rules: EventRules, lesson: Lesson) -> list[_Question]:
-    """The successes to ask about, each item of an actor once."""
+def _questions(log: LogReader, rules: EventRules, lesson: Lesson) -> tuple[list[_Question], bool]:
+    """The successes to ask about, and whether those with an item of before are among them."""
     found: list[_Question] = []
+    returns: set[int] = set()
     moment, end, met = None, lesson.after_seq, set[tuple[str | None, str | None, str]]()
     for row in event_rows(log, lesson.after_seq, lesson.through_seq):
         if row.timestamp_ms != moment:
@@ -125,39 +129,56 @@ def _questions(log: LogReader, rules: EventRules, lesson: Lesson) -> list[_Quest
         if not known or rules.outcome(str(row.event_type), row.value) is not Outcome.SUCCESS:
             continue
         key = (row.user_id, row.session_id if row.user_id is None else None, str(row.item_id))
-        if key not in met:
-            met.add(key)
-            found.append(_Question(row, end))
-    return found
+        if key in met:
+            returns.add(row.seq)
+        met.add(key)
+        found.append(_Question(row, end))
+    if len(returns) >= _RETURNS * len(found):
+        return found, bool(returns)
+    return [question for question in found if question.row.seq not in returns], False
 
 
-def _asked(
-    recommender: Recommender,
-    shown: LogUpTo,
-    question: _Question,
-    start: NDArray[np.float64],
-    rng: np.random.Generator,
-) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
-    """[candidates, parts] and [candidates] offsets; None where what was chosen was not there."""
-    row, shown.end = question
-    query = Query(
-        user_id=row.user_id,
-        session_id=row.session_id if row.user_id is None else None,
-        now_ms=row.timestamp_ms,
-        context=event_of(row).properties,
-    )
-    parts = recommender.parts(query)
-    target = recommender.catalogue.number(row.item_id or "")
-    allowed = recommender.catalogue.allowed(row.timestamp_ms)
-    allowed[0] = False
-    allowed[recommender.seen(query)] = False
-    if target == 0 or not allowed[target]:
-        return None
-    total = start.astype(np.float32) @ parts
-    allowed[target] = False
-    candidates, offsets = _candidates(_chances([*parts[SHARES], total], allowed), rng)
-    candidates = np.concatenate([[target], candidates])
-    return parts[:, candidates].T, np.concatenate([[0.0], offsets]).astype(np.float32)
+@dataclass(frozen=True)
+class _Asking:
+    """What questions are asked with.
+
+    Attributes:
+      with_met: Whether what one has met before competes.
+    """
+
+    recommender: Recommender
+    shown: LogUpTo
+    start: Factors
+    rng: np.random.Generator
+    with_met: bool
+
+    def of(self, question: _Question) -> Choices | None:
+        """One question without its axis; None where what was chosen was not there."""
+        recommender, (row, self.shown.end) = self.recommender, question
+        query = Query(
+            user_id=row.user_id,
+            session_id=row.session_id if row.user_id is None else None,
+            now_ms=row.timestamp_ms,
+            context=event_of(row).properties,
+        )
+        parts, lifts = recommender.parts(query)
+        target = recommender.catalogue.number(row.item_id or "")
+        allowed = recommender.catalogue.allowed(row.timestamp_ms)
+        allowed[0] = False
+        if not self.with_met:
+            allowed[recommender.seen(query)] = False
+        if target == 0 or not allowed[target]:
+            return None
+        of_parts, of_lifts = (each.astype(np.float32) for each in self.start)
+        total = of_parts @ parts + np.log1p(of_lifts @ lifts)
+        allowed[target] = False
+        candidates, offsets = _candidates(_chances([*parts[SHARES], total], allowed), self.rng)
+        candidates = np.concatenate([[target], candidates])
+        return Choices(
+            parts[:, candidates].T,
+            lifts[:, candidates].T,
+            np.concatenate([[0.0], offsets]).astype(np.float32),
+        )
 
 
 def _candidates(

@@ -58,6 +58,8 @@ class FastWide:
         self._half_life_factors = (config.trending_weight * np.array(mixing.trending)).tolist()
         lengths = [end - start for start, end in PLACES]
         self._place_factors = config.cross_weight * np.repeat(mixing.liked, lengths, axis=0)
+        self._nearby = config.cross_weight * np.repeat(mixing.nearby, lengths)
+        self._again = config.cross_weight * np.repeat(mixing.again, lengths)
         self._slot_factors = config.cross_weight * np.array(
             [mixing.context.get(name, mixing.other_context) for name in moments.fields()]
         ).reshape(-1, len(CROSS_HALF_LIVES_S))
@@ -67,8 +69,9 @@ class FastWide:
         self._says_nothing = moments.unknown | set(
             np.flatnonzero(~self._slot_factors.any(axis=1)).tolist()
         )
+        self._liked_say = bool(self._place_factors.any() or self._nearby.any() or self._again.any())
         self._silent = not (
-            any(self._half_life_factors) or self._place_factors.any() or self._slot_factors.any()
+            any(self._half_life_factors) or self._liked_say or self._slot_factors.any()
         )
         self._lots = np.arange(catalogue.n_attribute_slots)
         if config.shuffled_lessons:
@@ -95,17 +98,30 @@ class FastWide:
           liked: Items of the user's successes, newest first.
           slots: Joint numbers of the moment's attributes.
         """
-        recent = liked[: len(self._place_factors)] if self._place_factors.any() else []
+        recent = liked[: len(self._place_factors)] if self._liked_say else []
         return Active(recent, [slot for slot in slots if slot not in self._says_nothing])
 
     def found(self, active: Active, now_ms: int) -> Found:
-        """What the active rows add to which items."""
-        places = self._place_factors[: len(active.liked)]
+        """What the active rows add to which items, and returns to the liked ones.
+
+        A slot is a row of `active`; beyond them come the returns, in the order of `liked`.
+        """
+        n_liked, rows = len(active.liked), active.rows
+        places = self._place_factors[:n_liked]
         factors = np.concatenate([places, self._slot_factors[list(active.slots)]])
+        chances = np.concatenate([self._nearby[:n_liked], np.zeros(len(active.slots))])
         self.trending(now_ms)
         present = self._shares
-        return self._memory.crosses.found(
-            active.rows, factors, now_ms, lambda which: present[:, which]
+        crosses = self._memory.crosses.found(
+            rows, factors, chances, now_ms, lambda which: present[:, which]
+        )
+        liked = np.array(active.liked, np.int64)
+        lift = (self._again[:n_liked] / present[-1, liked]).astype(np.float32)
+        return Found(
+            np.concatenate([crosses.slot, len(rows) + np.arange(n_liked)]),
+            np.concatenate([crosses.item, liked]),
+            np.concatenate([crosses.added, np.zeros(n_liked, np.float32)]),
+            np.concatenate([crosses.lift, lift]),
         )
 
     def row(self, active: Active, now_ms: int) -> FloatArray:
@@ -115,8 +131,7 @@ class FastWide:
         trending = self.trending(now_ms)
         if not active.liked and not active.slots:
             return trending
-        found = self.found(active, now_ms)
-        added = np.bincount(found.item, found.added, len(trending))
+        added = self.found(active, now_ms).of_items(len(trending))
         return np.asarray(trending + added, np.float32)
 
     def lessons(self, segments: Sequence[int], now_ms: int) -> FloatArray | None:
@@ -131,11 +146,15 @@ class FastWide:
         added = np.bincount(items, shifts[slots], len(self._catalogue))
         return np.asarray(added, np.float32)
 
-    def parts(self, liked: Sequence[int], slots: Sequence[int], now_ms: int) -> FloatArray:
-        """[parts, items] what the fast wide half consists of, each before its factor.
+    def parts(
+        self, liked: Sequence[int], slots: Sequence[int], now_ms: int
+    ) -> tuple[FloatArray, FloatArray]:
+        """What the fast wide half consists of, each before its factor.
 
-        In the order of `Mixing.as_factors`: log shares at each half-life, then crosses by
-        place and by attribute of the moment.
+        Returns:
+          In the order of `Mixing.as_factors`, [parts, items] log shares at each half-life,
+          then residuals of crosses by place and by attribute of the moment; and [2 · places,
+          items] lifts.
         """
         share, memory = self._catalogue.share, self._memory
         levels, _ = memory.trending.levels(share, now_ms)
@@ -145,19 +164,26 @@ class FastWide:
         for place in range(n_levels):
             wanted = [float(other >= place) for other in range(n_levels)]
             found[place] = memory.trending.row(levels, wanted, len(share))
+        lifts = np.zeros((2 * len(PLACES), len(share)), np.float32)
         recent = liked[: PLACES[-1][1]]
         known = [slot for slot in slots if slot not in self._unknown]
         if not recent and not known:
-            return found
+            return found, lifts
         self.trending(now_ms)
         present, rows = self._shares, Active(recent, known).rows
-        each = memory.crosses.residuals(rows, now_ms, lambda which: present[:, which])
+        cells = memory.crosses.cells(rows, now_ms, lambda which: present[:, which])
         of_row = [n for n, (start, end) in enumerate(PLACES) for _ in range(start, end)]
         of_row = of_row[: len(recent)] + [
             len(PLACES) + self.context_fields.index(self._fields[slot]) for slot in known
         ]
-        cell_group = np.array(of_row, np.int64)[each.slot]
-        for decay, added in enumerate(each.added):
-            at = (n_levels + cell_group * n_decays + decay, each.item)
+        group = np.array(of_row, np.int64)
+        cell_group = group[cells.slot]
+        for decay, added in enumerate(cells.residual):
+            at = (n_levels + cell_group * n_decays + decay, cells.item)
             np.add.at(found, at, added.astype(np.float32))
-        return found
+        near = cell_group < len(PLACES)
+        at = (cell_group[near], cells.item[near])
+        np.add.at(lifts, at, cells.lift[near].astype(np.float32))
+        again = np.array(recent, np.int64)
+        np.add.at(lifts, (len(PLACES) + group[: len(recent)], again), 1.0 / present[-1, again])
+        return found, lifts

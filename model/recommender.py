@@ -216,18 +216,21 @@ class Recommender:
         """The attributes of a moment that fast crosses know."""
         return self._fast.context_fields
 
-    def parts(self, query: Query) -> FloatArray:
-        """[parts, items] what scores are mixed of, in the order of `Mixing.as_factors`."""
+    def parts(self, query: Query) -> tuple[FloatArray, FloatArray]:
+        """What scores are mixed of, [parts, items] and [lifts, items].
+
+        Both in the order of `Mixing.as_factors`; for the mixture see `Factors`.
+        """
         prepared, now_ms = self.prepare(query), query.now_ms
         slow = self._scorer.score_hidden(
             self.hidden([prepared]), self._rows(prepared), self.catalogue.vectors
         )
         slots = self._moments.of_request(query.context, now_ms)
-        wide = self._fast.parts(prepared.view.liked, slots, now_ms)
+        wide, lifts = self._fast.parts(prepared.view.liked, slots, now_ms)
         lessons = self._fast.lessons(prepared.view.segments, now_ms)
         n_levels, bias = len(self._mixing.trending), self.catalogue.bias
         own = prepared.view.personal.weights.at(now_ms).astype(np.float32)
-        return np.concatenate(
+        parts = np.concatenate(
             [
                 slow.wide + slow.deep,
                 bias + wide[:n_levels],
@@ -237,6 +240,7 @@ class Recommender:
                 (bias * 0.0 if lessons is None else lessons)[None, :],
             ]
         )
+        return parts, lifts
 
     def scores(self, requests: Sequence[Prepared]) -> FloatArray:
         """[requests, items] every item's score, -inf for one that could not be shown then.

@@ -1,7 +1,7 @@
 """What one actor may say in the rows that others are served from.
 
 An actor's successes count, but each item once and a bounded number a day, and each is
-crossed with the few successes before it. What an actor has said is a function of the
+paired with the few successes before it. What an actor has said is a function of the
 actor's events alone, so it can be worked out again without one of them and the
 difference taken back.
 """
@@ -11,6 +11,7 @@ from bisect import bisect_left
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final, NamedTuple
 
 DAY_MS: Final = 86_400_000
@@ -25,7 +26,14 @@ class Success(NamedTuple):
 
 
 class Pair(NamedTuple):
-    """A success that came a little before another of the same actor."""
+    """A success that came a little before another of the same actor.
+
+    Attributes:
+      source: The item of the earlier one; of two of one moment, the lower number.
+      target: The item of the later one.
+      timestamp_ms: When the later one came.
+      weight: What the pair counts: the later one's weight, the less the further apart.
+    """
 
     source: int
     target: int
@@ -38,7 +46,7 @@ class Told(NamedTuple):
 
     Attributes:
       counts: Whether it counts.
-      sources: Items that it is now crossed with, as their target.
+      sources: Items that it is now paired with as their target, the nearest last.
       changes: Other pairs that it adds (1) or takes back (-1).
     """
 
@@ -57,15 +65,22 @@ class Limits:
     Attributes:
       per_day: Most successes of one actor that count within a day. The same item counts
         again only when as many other items have counted since.
-      sources: How many of the successes before it a success is crossed with.
+      sources: How many of the successes before it a success is paired with.
+      near: What a pair counts for each further place that lies between the two.
       span_ms: How far back these may lie.
       window_ms: An actor who was quiet for longer is forgotten.
     """
 
     per_day: int = 100
     sources: int = 5
+    near: float = 0.8
     span_ms: int = DAY_MS
     window_ms: int = 14 * DAY_MS
+
+    @cached_property
+    def nearness(self) -> tuple[float, ...]:
+        """[sources] what pairs count, those of neighbours first."""
+        return tuple(self.near**places for places in range(self.sources))
 
 
 class _Said:
@@ -76,7 +91,7 @@ class _Said:
     def __init__(self) -> None:
         self.times = array("q")
         self.items = array("q")
-        self.weights = array("f")
+        self.weights = array("d")
 
     def insert(self, at: int, success: Success) -> None:
         self.times.insert(at, success.timestamp_ms)
@@ -162,7 +177,8 @@ def spoken(successes: Iterable[Success], limits: Limits) -> tuple[list[bool], Co
         told = _say(said, success, limits)
         counts.append(told.counts)
         at_ms, item, weight = success
-        pairs.update(Pair(source, item, at_ms, weight) for source in told.sources)
+        nearest_first = zip(reversed(told.sources), limits.nearness, strict=False)
+        pairs.update(Pair(source, item, at_ms, weight * near) for source, near in nearest_first)
         for pair, sign in told.changes:
             pairs[pair] += sign
     return counts, pairs
@@ -183,7 +199,7 @@ def _say(said: _Said, success: Success, limits: Limits) -> Told:
         sources = said.items[start:].tolist()
         said.insert(len(times), success)
         return Told(counts=True, sources=sources, changes=[])
-    # an event of the same moment, or one that comes late, changes what others are crossed with
+    # an event of the same moment, or one that comes late, changes what others are paired with
     at = said.place(success)
     before = _pairs_from(said, at, at + limits.sources, limits)
     said.insert(at, success)
@@ -198,14 +214,12 @@ def _pairs_from(said: _Said, start: int, stop: int, limits: Limits) -> Counter[P
 
 
 def _pairs(said: _Said, at: int, limits: Limits) -> list[Pair]:
-    """What the success at a place is crossed with; two of one moment are crossed both ways."""
+    """What the success at a place is paired with."""
     now_ms, item, weight = said.times[at], said.items[at], said.weights[at]
     pairs: list[Pair] = []
     for n in range(at - 1, max(at - limits.sources, 0) - 1, -1):
         before_ms = said.times[n]
         if now_ms - before_ms > limits.span_ms:
             break
-        pairs.append(Pair(said.items[n], item, now_ms, weight))
-        if before_ms == now_ms:
-            pairs.append(Pair(item, said.items[n], now_ms, said.weights[n]))
+        pairs.append(Pair(said.items[n], item, now_ms, weight * limits.nearness[at - 1 - n]))
     return pairs

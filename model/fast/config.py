@@ -23,6 +23,7 @@ class MemoryConfig:
         at the next longer one; at longer ones they grow with its root.
       cross_prior: Pseudo-events that pull the rate of a cross to what is expected; one
         event is not a fact.
+      lift_prior: The same for the share of its row that an item has.
       per_day: Most successes of one actor that count for others within a day.
       followed_users: Most users and sessions whose latest successes are kept in mind, to
         cross the next one with them and to count none twice; the longest quiet are let go.
@@ -50,6 +51,7 @@ class MemoryConfig:
     lesson_weight: float = 1.0
     trending_prior: float = 300.0
     cross_prior: float = 2.0
+    lift_prior: float = 10.0
     per_day: int = 100
     followed_users: int = 1_000_000
     gate: str = "surprise"
@@ -77,7 +79,7 @@ class MemoryConfig:
             {
                 "trending_weight cross_weight fast_weight lesson_weight gate_nats step "
                 "failure_step": (lambda value: value >= 0, "be at least 0"),
-                "trending_prior cross_prior momentum_s forgetting_s clip": (
+                "trending_prior cross_prior lift_prior momentum_s forgetting_s clip": (
                     lambda value: value > 0,
                     "be above 0",
                 ),

@@ -2,7 +2,10 @@
 
 A row is one value of a query-side feature, as in the slow model's cross table: a recent
 success (`liked=item`) or a value of the moment (`device=phone`). A cross says how much
-more often an item succeeds in its row than everywhere.
+more often an item succeeds in its row than everywhere, in two ways. Its residual is
+cautious and adds up over rows: it needs many events, and suits dense data. Its lift is
+bold and is a share of what may come next: rows with few events, each on something that
+hardly anybody chooses, are best read so. How much either counts is learned.
 """
 
 from collections.abc import Callable, Sequence
@@ -35,9 +38,10 @@ def context_row(slot: int) -> int:
     return 2 * slot + 1
 
 
-def liked_keys(sources: Sequence[int], item: int) -> list[int]:
-    """The cells of an item in the rows of those who liked these."""
-    return [source << 33 | item for source in sources]
+def pair_keys(sources: Sequence[int], item: int) -> list[int]:
+    """The cells of an item in the rows of those who liked these, then theirs in its row."""
+    row = item << 33
+    return [source << 33 | item for source in sources] + [row | source for source in sources]
 
 
 def context_keys(slots: Sequence[int], item: int) -> list[int]:
@@ -53,18 +57,55 @@ class Found(NamedTuple):
       slot: [cells] which of the rows that were asked for.
       item: [cells] item number.
       added: [cells] log-odds, at least 0.
+      lift: [cells] times the item's present share: what the chance of the item grows by.
     """
 
     slot: NDArray[np.int64]
     item: NDArray[np.int64]
     added: NDArray[np.float32]
+    lift: NDArray[np.float32]
+
+    def of_items(self, n_items: int) -> NDArray[np.float64]:
+        """[items] log-odds of all cells of an item together."""
+        lifts = np.bincount(self.item, self.lift, n_items)
+        lifted = np.flatnonzero(lifts)
+        # of no cells the counts are whole numbers
+        total = np.bincount(self.item, self.added, n_items).astype(np.float64, copy=False)
+        total[lifted] += np.log1p(lifts[lifted])
+        return total
+
+    def of_item(self, item: int) -> list[tuple[int, float]]:
+        """The slots that say something of an item, and how far its score falls without each."""
+        mine = self.item == item
+        lift = self.lift[mine].astype(np.float64)
+        rest = np.maximum(lift.sum() - lift, 0.0)
+        falls = self.added[mine] + np.log1p(lift.sum()) - np.log1p(rest)
+        return list(zip(self.slot[mine].tolist(), falls.tolist(), strict=True))
+
+
+class Cells(NamedTuple):
+    """What cells say before any factor.
+
+    Attributes:
+      slot: [cells] which of the rows that were asked for.
+      item: [cells] item number.
+      residual: [half-lives, cells] log-odds, at least 0.
+      lift: [cells] how many times the item's share its share of the row is, at the longest
+        half-life.
+    """
+
+    slot: NDArray[np.int64]
+    item: NDArray[np.int64]
+    residual: NDArray[np.float64]
+    lift: NDArray[np.float64]
 
 
 class Crosses:
     """Counts of (row, item) against what the row's and the item's totals let expect.
 
-    A cross adds log((c + a) / (C·p + a)) where that is above 0: c the decayed successes in
-    the cell, C those in the row, p the item's share of all successes of late, a the prior.
+    With c the decayed successes in the cell, C those in the row, p the item's share of all
+    successes of late and a the prior, the residual of a cross is log((c + a) / (C·p + a))
+    where that is above 0. Its lift is c / ((C + b)·p), b another prior.
     """
 
     def __init__(self, config: MemoryConfig) -> None:
@@ -94,6 +135,7 @@ class Crosses:
         self,
         rows: Sequence[int],
         factors: NDArray[np.float64],
+        chances: NDArray[np.float64],
         now_ms: int,
         shares: Shares,
     ) -> Found:
@@ -101,24 +143,26 @@ class Crosses:
 
         Args:
           rows: Rows that a request activates.
-          factors: [rows, half-lives] how much each says.
+          factors: [rows, half-lives] how much each residual says.
+          chances: [rows] how much each lift says.
           now_ms: The moment to decay to.
           shares: Present shares of items.
         """
-        each = self.residuals(rows, now_ms, shares)
-        added = (each.added * factors[each.slot].T).sum(axis=0)
-        return Found(each.slot, each.item, added.astype(np.float32))
+        cells = self.cells(rows, now_ms, shares)
+        added = (cells.residual * factors[cells.slot].T).sum(axis=0)
+        lift = cells.lift * chances[cells.slot]
+        return Found(cells.slot, cells.item, added.astype(np.float32), lift.astype(np.float32))
 
-    def residuals(self, rows: Sequence[int], now_ms: int, shares: Shares) -> Found:
-        """The same before factors: `added` is [half-lives, cells]."""
+    def cells(self, rows: Sequence[int], now_ms: int, shares: Shares) -> Cells:
+        """What the cells of these rows say."""
         slot, item, sums = self._table.rows(rows, now_ms)
         totals = np.array([np.bincount(slot, row, len(rows)) for row in sums])
         real = item != REST
         slot, item, sums = slot[real], item[real], sums[:, real]
-        expected = totals[:, slot] * shares(item)
-        prior = self._config.cross_prior
-        residual = np.log((sums + prior) / (expected + prior))
-        return Found(slot, item, np.maximum(residual, 0.0))
+        share, total, prior = shares(item), totals[:, slot], self._config.cross_prior
+        residual = np.log((sums + prior) / (total * share + prior))
+        lift = sums[-1] / ((total[-1] + self._config.lift_prior) * share[-1])
+        return Cells(slot, item, np.maximum(residual, 0.0), lift)
 
     def gate(self, seed: int, shares: Shares) -> None:
         """Keeps the crosses that are worth their memory, once enough new ones have come.

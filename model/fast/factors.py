@@ -1,6 +1,6 @@
 """Finds how much each part of the memory should say, from what was chosen on past days."""
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,71 +8,102 @@ from numpy.typing import NDArray
 _STEPS: Final = 50
 _SMALLEST_STEP: Final = 1e-3
 _ENOUGH: Final = 1e-7
+_LEAST_CHANCE: Final = 1e-6
 _LIST: Final = 10
 
 
-def fit_factors(
-    parts: NDArray[np.float32],
-    offsets: NDArray[np.float32],
-    start: NDArray[np.float64],
-    *,
-    strength: float,
-) -> NDArray[np.float64]:
+class Choices(NamedTuple):
+    """Questions with their candidates, of which the first was chosen.
+
+    Attributes:
+      parts: [questions, candidates, parts] log-odds by part.
+      lifts: [questions, candidates, lifts] how many times its share a candidate is chosen.
+      offsets: [questions, candidates] what is added whatever the factors; -inf for none.
+    """
+
+    parts: NDArray[np.float32]
+    lifts: NDArray[np.float32]
+    offsets: NDArray[np.float32]
+
+
+class Factors(NamedTuple):
+    """What scores are mixed with: parts · `of_parts` + log(1 + lifts · `of_lifts`).
+
+    Attributes:
+      of_parts: [parts] at least 0.
+      of_lifts: [lifts] at least 0.
+    """
+
+    of_parts: NDArray[np.float64]
+    of_lifts: NDArray[np.float64]
+
+
+def fit_factors(choices: Choices, start: Factors, *, strength: float) -> Factors:
     """The factors under which what was chosen had the highest probability.
 
-    A convex problem: the loss of a softmax over each question's candidates, with a pull
-    to `start` where little is known, solved by Newton's method inside the bounds.
+    Minimises the loss of a softmax over each question's candidates, with a pull to `start`
+    where little is known, by the Gauss-Newton method inside the bounds. Without lifts that is
+    a convex problem. Factors of lifts span decades, so it is their logarithm that moves
+    and is pulled.
 
     Args:
-      parts: [questions, candidates, parts] log-odds by part; candidate 0 was chosen.
-      offsets: [questions, candidates] what is added whatever the factors.
-      start: [parts] factors to stay near to, at least 0.
+      choices: What was chosen.
+      start: Factors to stay near to, at least 0.
       strength: Of the pull, in questions.
 
     Returns:
-      [parts] factors, at least 0.
+      Factors, at least 0.
     """
-    pull = strength / len(parts)
-    factors = np.array(start, np.float64)
-    loss, chances = _loss(parts, offsets, factors)
-    loss += _pull(factors, start, pull)
+    n_parts, pull = len(start.of_parts), strength / len(choices.parts)
+    origin = _as_one(start)
+    at = origin.copy()
+    loss, chances = _loss(choices, _as_two(at, n_parts))
     for _ in range(_STEPS):
-        step = _newton(parts, chances, factors, factors - start, pull)
-        before, length = loss, 1.0
-        while length >= _SMALLEST_STEP and loss >= before:
-            tried = np.maximum(factors - length * step, 0.0)
-            tried_loss, tried_chances = _loss(parts, offsets, tried)
-            tried_loss += _pull(tried, start, pull)
-            if tried_loss < before:
-                factors, loss, chances = tried, tried_loss, tried_chances
+        away = at - origin
+        step = _newton(choices, chances, at, away, pull)
+        before, length = loss + pull * float(away @ away), 1.0
+        reached = before
+        while length >= _SMALLEST_STEP and reached >= before:
+            tried = at - length * step
+            tried[:n_parts] = np.maximum(tried[:n_parts], 0.0)
+            tried_loss, tried_chances = _loss(choices, _as_two(tried, n_parts))
+            tried_total = tried_loss + pull * float(np.square(tried - origin).sum())
+            if tried_total < before:
+                at, loss, chances, reached = tried, tried_loss, tried_chances, tried_total
             length /= 2.0
-        if before - loss < _ENOUGH:
+        if before - reached < _ENOUGH:
             break
-    return factors
+    return _as_two(at, n_parts)
 
 
-def mean_gain(
-    parts: NDArray[np.float32], offsets: NDArray[np.float32], factors: NDArray[np.float64]
-) -> float:
+def mean_gain(choices: Choices, factors: Factors) -> float:
     """Mean NDCG@10 of what was chosen under these factors; ties count as lost."""
-    scores = parts @ factors.astype(np.float32)
-    counts = np.exp(offsets)
+    scores = choices.parts @ factors.of_parts.astype(np.float32) + np.log1p(
+        choices.lifts @ factors.of_lifts.astype(np.float32)
+    )
+    counts = np.exp(choices.offsets)
     counts[:, 0] = 1.0
     rank = (counts * (scores >= scores[:, :1])).sum(axis=1)
     return float(np.where(rank < _LIST + 0.5, 1.0 / np.log2(1.0 + rank), 0.0).mean())
 
 
-def choice_loss(
-    parts: NDArray[np.float32], offsets: NDArray[np.float32], factors: NDArray[np.float64]
-) -> float:
+def choice_loss(choices: Choices, factors: Factors) -> float:
     """Mean surprise in nats of what was chosen, under these factors."""
-    return _loss(parts, offsets, factors)[0]
+    return _loss(choices, factors)[0]
 
 
-def _loss(
-    parts: NDArray[np.float32], offsets: NDArray[np.float32], factors: NDArray[np.float64]
-) -> tuple[float, NDArray[np.float64]]:
-    scores = offsets.astype(np.float64) + parts @ factors
+def _as_one(factors: Factors) -> NDArray[np.float64]:
+    of_lifts = np.log(np.maximum(factors.of_lifts, _LEAST_CHANCE))
+    return np.concatenate([factors.of_parts, of_lifts]).astype(np.float64)
+
+
+def _as_two(at: NDArray[np.float64], n_parts: int) -> Factors:
+    return Factors(at[:n_parts], np.exp(at[n_parts:]))
+
+
+def _loss(choices: Choices, factors: Factors) -> tuple[float, NDArray[np.float64]]:
+    scores = choices.offsets.astype(np.float64) + choices.parts @ factors.of_parts
+    scores += np.log1p(choices.lifts @ factors.of_lifts)
     scores -= scores.max(axis=1, keepdims=True)
     chances = np.exp(scores)
     total = chances.sum(axis=1, keepdims=True)
@@ -80,25 +111,26 @@ def _loss(
     return loss, chances / total
 
 
-def _pull(factors: NDArray[np.float64], start: NDArray[np.float64], pull: float) -> float:
-    return pull * float(np.square(factors - start).sum())
-
-
 def _newton(
-    parts: NDArray[np.float32],
+    choices: Choices,
     chances: NDArray[np.float64],
-    factors: NDArray[np.float64],
+    at: NDArray[np.float64],
     away: NDArray[np.float64],
     pull: float,
 ) -> NDArray[np.float64]:
     """The step to the minimum of the quadratic, with the factors that lie at 0 held there."""
-    n_parts = parts.shape[2]
-    expected = np.einsum("qc,qcp->qp", chances, parts)
-    gradient = (expected - parts[:, 0]).mean(axis=0) + 2.0 * pull * away
-    weighted = (parts * np.sqrt(chances)[:, :, None]).reshape(-1, n_parts)
-    curvature = (weighted.T @ weighted - expected.T @ expected) / len(parts)
-    curvature += (2.0 * pull + 1e-9) * np.eye(n_parts)
-    free = ~((factors <= 0.0) & (gradient > 0.0))
-    step = np.zeros(n_parts)
+    n_parts, n_questions = choices.parts.shape[2], len(choices.parts)
+    # what a score gains by a small change of the logarithm of a lift's factor
+    lifted = choices.lifts * np.exp(at[n_parts:])
+    lifted = lifted / (1.0 + lifted.sum(axis=2, keepdims=True))
+    slopes = np.concatenate([choices.parts, lifted], axis=2)
+    expected = np.einsum("qc,qcp->qp", chances, slopes)
+    gradient = (expected - slopes[:, 0]).mean(axis=0) + 2.0 * pull * away
+    weighted = (slopes * np.sqrt(chances)[:, :, None]).reshape(-1, len(at))
+    curvature = (weighted.T @ weighted - expected.T @ expected) / n_questions
+    curvature += (2.0 * pull + 1e-9) * np.eye(len(at))
+    free = ~((at <= 0.0) & (gradient > 0.0))
+    free[n_parts:] = True
+    step = np.zeros(len(at))
     step[free] = np.linalg.solve(curvature[np.ix_(free, free)], gradient[free])
     return step

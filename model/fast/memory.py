@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from model.fast.actors import Actors, Limits, Pair, Success, spoken
 from model.fast.config import MemoryConfig
-from model.fast.crosses import Crosses, context_keys, liked_keys
+from model.fast.crosses import Crosses, context_keys, pair_keys
 from model.fast.exemplars import UserMemory, retracted_id
 from model.fast.lessons import Judged, Lessons
 from model.fast.popularity import Popularity
@@ -211,7 +211,8 @@ class FastMemory:
             told = self._actors.take(actor, said.event)
             if told.counts:
                 slots = self._reading.context(row.details, row.timestamp_ms)
-                tally.add(said.event, slots, told.sources)
+                tally.add(said.event, slots)
+                tally.add_sources(said.event, told.sources, self._limits.nearness)
                 tally.add_pairs(told.changes)
         if actor in self._segments and self._judges.take(actor, said.event).counts:
             self._judge(actor, said, 1, tally)
@@ -287,7 +288,8 @@ class FastMemory:
         if not counts[-1]:
             return None
         at_ms, item, _ = said[-1][1].event
-        sources = [p.source for p, n in pairs.items() if n and p[1:3] == (item, at_ms)]
+        mine = [p for p, n in pairs.items() if n and p.timestamp_ms == at_ms and item in p[:2]]
+        sources = [p.target if p.source == item else p.source for p in mine]
         return sources, self._reading.context(row.details, row.timestamp_ms)
 
     def nobody(self) -> UserMemory:
@@ -341,24 +343,32 @@ class _Tally:
     lengths: list[int] = field(default_factory=list)
     judged: list[tuple[Judged, int]] = field(default_factory=list)
 
-    def add(self, success: Success, slots: Sequence[int], sources: Sequence[int] = ()) -> None:
-        """Counts a success in the row `everyone`, the moment's rows and those of its sources."""
+    def add(self, success: Success, slots: Sequence[int]) -> None:
+        """Counts a success in the row `everyone` and in the moment's rows."""
         timestamp_ms, item, weight = success
         self.successes.append(success)
-        self.keys += context_keys(slots, item)
-        self.keys += liked_keys(sources, item)
-        self._add(len(slots) + len(sources), timestamp_ms, weight)
+        if slots:
+            self._add(context_keys(slots, item), timestamp_ms, [weight] * len(slots))
+
+    def add_sources(
+        self, success: Success, sources: Sequence[int], nearness: Sequence[float]
+    ) -> None:
+        """Counts a success beside those before it, the nearest of them last."""
+        if sources:
+            timestamp_ms, item, weight = success
+            weights = [weight * near for near in nearness[len(sources) - 1 :: -1]]
+            self._add(pair_keys(sources, item), timestamp_ms, 2 * weights)
 
     def add_pairs(self, pairs: Sequence[tuple[Pair, int]]) -> None:
         """Counts pairs as often as is said with them."""
         for (source, target, timestamp_ms, weight), times in pairs:
-            self.keys += liked_keys([source], target)
-            self._add(1, timestamp_ms, times * weight)
+            self._add(pair_keys([source], target), timestamp_ms, [times * weight] * 2)
 
-    def _add(self, n_cells: int, timestamp_ms: int, weight: float) -> None:
-        self.lengths.append(n_cells)
+    def _add(self, keys: Sequence[int], timestamp_ms: int, weights: Sequence[float]) -> None:
+        self.keys += keys
+        self.lengths.append(len(keys))
         self.times.append(timestamp_ms)
-        self.weights.append(weight)
+        self.weights += weights
 
     def hand_over(
         self, trending: Trending, popularity: Popularity, crosses: Crosses, n_items: int
@@ -376,5 +386,5 @@ class _Tally:
         crosses.add(
             self.keys,
             np.repeat(np.array(self.times, np.int64), lengths),
-            np.repeat(np.array(self.weights, np.float64), lengths),
+            np.array(self.weights, np.float64),
         )

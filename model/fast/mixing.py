@@ -6,10 +6,10 @@ from itertools import chain
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from model.errors import CorruptBundleError
 from model.fast.crosses import CROSS_HALF_LIVES_S
+from model.fast.factors import Factors
 from model.fast.trending import HALF_LIVES_S
 
 PLACES: Final = ((0, 1), (1, 5), (5, 10))
@@ -29,7 +29,10 @@ class Mixing:
       bias: On the slow model's popularity.
       trending: One for each half-life of the row `everyone`.
       liked: For each of `PLACES`, one for each half-life of fast crosses: how much
-        successes that long ago say by what others did after them.
+        successes that long ago say by what others did around them, as residuals.
+      nearby: For each of `PLACES`, the same by the lifts of crosses: a chance, as far as
+        `liked` and the slow model leave one.
+      again: For each of `PLACES`, the chance of a return to a success of that long ago.
       context: By attribute of the moment, one for each half-life of fast crosses.
       other_context: The same for an attribute that is not among them.
       fast: On the users' fast weights.
@@ -40,6 +43,8 @@ class Mixing:
     bias: float = 1.0
     trending: tuple[float, ...] = (0.2, 0.4, 0.6, 0.8, 0.9, 1.0)
     liked: tuple[tuple[float, ...], ...] = ((0.6, 0.5), (0.4, 0.25), (0.1, 0.2))
+    nearby: tuple[float, ...] = (0.02, 0.02, 0.02)
+    again: tuple[float, ...] = (0.001, 0.001, 0.001)
     context: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     other_context: tuple[float, ...] = (0.3, 0.2)
     fast: float = 1.0
@@ -52,35 +57,40 @@ class Mixing:
             "bias": self.bias,
             "trending": list(self.trending),
             "liked": [list(row) for row in self.liked],
+            "nearby": list(self.nearby),
+            "again": list(self.again),
             "context": {name: list(row) for name, row in self.context.items()},
             "other_context": list(self.other_context),
             "fast": self.fast,
             "lessons": self.lessons,
         }
 
-    def as_factors(self, fields: Sequence[str]) -> NDArray[np.float64]:
-        """[parts] the factors as they are learned.
+    def as_factors(self, fields: Sequence[str]) -> Factors:
+        """The factors as they are learned.
 
-        In this order: the slow model, the shares at each half-life, the slow model's
-        popularity, crosses by place and by attribute, the users' fast weights, lessons. The
-        shares of the row `everyone` have factors of their own, none below 0; what the
-        residual of a half-life says is what all the shares at it and below say together.
+        Parts come in this order: the slow model, the shares at each half-life, the slow
+        model's popularity, residuals of crosses by place and by attribute, the users' fast
+        weights, lessons. The shares of the row `everyone` have factors of their own, none below
+        0; what the residual of a half-life says is what all the shares at it and below say
+        together. Lifts: `nearby`, then `again`.
 
         Args:
           fields: Attributes of the moment.
         """
         steps = np.diff((0.0, *self.trending, self.bias))
         context = [self.context.get(name, self.other_context) for name in fields]
-        return np.array(
-            [self.slow, *steps, *chain(*self.liked), *chain(*context), self.fast, self.lessons],
-            np.float64,
+        liked = chain(*self.liked)
+        parts = [self.slow, *steps, *liked, *chain(*context), self.fast, self.lessons]
+        return Factors(
+            np.array(parts, np.float64), np.array([*self.nearby, *self.again], np.float64)
         )
 
     @classmethod
-    def from_factors(cls, factors: NDArray[np.float64], fields: Sequence[str]) -> "Mixing":
+    def from_factors(cls, factors: Factors, fields: Sequence[str]) -> "Mixing":
         """What `as_factors` gave these."""
         n_levels, n_decays = len(HALF_LIVES_S), len(CROSS_HALF_LIVES_S)
-        slow, steps, rest = factors[0], factors[1 : n_levels + 2], factors[n_levels + 2 : -2]
+        parts, chances = factors.of_parts, factors.of_lifts.tolist()
+        slow, steps, rest = parts[0], parts[1 : n_levels + 2], parts[n_levels + 2 : -2]
         totals = np.cumsum(steps).tolist()
         rows = [tuple(row) for row in rest.reshape(-1, n_decays).tolist()]
         return cls(
@@ -88,9 +98,11 @@ class Mixing:
             bias=totals[-1],
             trending=tuple(totals[:-1]),
             liked=tuple(rows[: len(PLACES)]),
+            nearby=tuple(chances[: len(PLACES)]),
+            again=tuple(chances[len(PLACES) :]),
             context=dict(zip(fields, rows[len(PLACES) :], strict=True)),
-            fast=float(factors[-2]),
-            lessons=float(factors[-1]),
+            fast=float(parts[-2]),
+            lessons=float(parts[-1]),
         )
 
     @classmethod
@@ -106,6 +118,8 @@ class Mixing:
                 bias=float(stored["bias"]),
                 trending=_numbers(stored["trending"], len(HALF_LIVES_S)),
                 liked=tuple(_numbers(row, len(CROSS_HALF_LIVES_S)) for row in stored["liked"]),
+                nearby=_numbers(stored["nearby"], len(PLACES)),
+                again=_numbers(stored["again"], len(PLACES)),
                 context={
                     str(name): _numbers(row, len(CROSS_HALF_LIVES_S))
                     for name, row in stored["context"].items()

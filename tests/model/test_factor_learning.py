@@ -58,6 +58,46 @@ def test_where_items_come_and_go_by_the_hour_the_memory_learns_to_go_by_the_hour
     assert found.mixing.context["hour"][0] > 2 * Mixing().other_context[0]
 
 
+def sessions(n_sessions=150, *, back=True):
+    """Everybody chooses any item and any other, and then the first one again."""
+    rng = np.random.default_rng(2)
+    found = []
+    for n in range(n_sessions):
+        first, other = rng.choice(40, 2, replace=False).tolist()
+        items = [first, other, first] if back else [first, other]
+        found += [
+            Event(
+                f"s{n}-{place}",
+                "click",
+                NOW_MS + n * 600_000 + place * 20_000,
+                user_id=f"shopper{n}",
+                item_id=f"i{item}",
+            )
+            for place, item in enumerate(items)
+        ]
+    return found
+
+
+def test_where_people_come_back_the_memory_learns_to_expect_it(log):
+    before = log.head()
+    log.append(sessions(), received_ms=NOW_MS)
+    found, start = learned(log, before), Mixing()
+    assert found.report["with_met"] is True
+    # the first item of three is the second to last: one place further back than the last
+    assert found.mixing.again[1] > 10 * start.again[1]
+    assert found.mixing.again[1] > found.mixing.again[0]
+    assert found.mixing.nearby[0] < start.nearby[0]
+    assert found.report["nats_after"] < found.report["nats_before"] - 0.5
+
+
+def test_where_nobody_comes_back_what_was_met_does_not_compete(log):
+    before = log.head()
+    log.append(sessions(back=False), received_ms=NOW_MS)
+    found = learned(log, before)
+    assert found.report["with_met"] is False
+    np.testing.assert_allclose(found.mixing.again, Mixing().again, rtol=1e-6)
+
+
 def test_learning_is_a_function_of_log_and_seed(log):
     before = log.head()
     log.append(news(10), received_ms=NOW_MS)
@@ -72,11 +112,12 @@ def test_too_few_successes_teach_nothing(log):
 
 def test_scores_are_the_parts_times_their_factors(log):
     log.append(news(5), received_ms=NOW_MS)
-    mixing = Mixing(slow=0.7, bias=0.8, fast=0.9)
+    mixing = Mixing(slow=0.7, bias=0.8, fast=0.9, nearby=(0.1, 0.2, 0.3), again=(0.3, 0.2, 0.1))
     recommender = Recommender(SCORER, "v", log, RULES, CONFIG, mixing)
     query = Query(user_id="u3", now_ms=NOW_MS + 6 * 3_600_000)
-    parts = recommender.parts(query)
-    expected = mixing.as_factors(recommender.context_fields) @ parts
+    parts, lifts = recommender.parts(query)
+    factors = mixing.as_factors(recommender.context_fields)
+    expected = factors.of_parts @ parts + np.log1p(factors.of_lifts @ lifts)
     scores = recommender.scores([recommender.prepare(query)])[0]
     shown = np.isfinite(scores)
     np.testing.assert_allclose(scores[shown], expected[shown], atol=1e-4)

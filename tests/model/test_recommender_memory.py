@@ -15,7 +15,8 @@ from tests.recommending import NOW_MS, ask, event, recommender_on
 
 def test_a_thousand_events_of_one_account_bring_no_item_into_the_lists_of_others(log):
     """The bound for one account: the row everyone not at all, each cross once."""
-    recommender = recommender_on(log, mixing=Mixing(trending=(1.0,) * 6))
+    mixing = Mixing(trending=(1.0,) * 6, nearby=(0.1, 0.1, 0.1))
+    recommender = recommender_on(log, mixing=mixing)
     log.append([ItemChange("pushed", {"genres": ("odd",)})], received_ms=NOW_MS)
     people = ["new", *(f"u{n}" for n in range(10))]
     before = {user: ask(recommender, user=user, n=500, explain="brief") for user in people}
@@ -24,18 +25,19 @@ def test_a_thousand_events_of_one_account_bring_no_item_into_the_lists_of_others
         for n in range(1000)
     ]
     log.append(flood, received_ms=NOW_MS)
-    prior = MemoryConfig().cross_prior
-    most = sum(max(row) * (end - start) for row, (start, end) in zip(LIKED, PLACES, strict=True))
-    bound = 2 * most * np.log((1 + prior) / prior)
+    config, lengths = MemoryConfig(), [end - start for start, end in PLACES]
+    most = sum(max(row) * n for row, n in zip(mixing.liked, lengths, strict=True))
+    of_residuals = 2 * most * np.log((1 + config.cross_prior) / config.cross_prior)
+    most = sum(chance * n for chance, n in zip(mixing.nearby, lengths, strict=True))
+    least_share = recommender.memory.trending.levels(recommender.catalogue.share, NOW_MS)[1][5]
+    of_lifts = np.log1p(most / (1 + config.lift_prior) / least_share[1:].min())
+    bound = of_residuals + of_lifts
     for user in people:
         after = ask(recommender, user=user, n=500, explain="brief")
         assert "pushed" not in after.item_ids[:10]
         moved = scores_by_item(after)
         for item, score in scores_by_item(before[user]).items():
             assert abs(moved[item] - score) <= bound
-
-
-LIKED = Mixing().liked
 
 
 def scores_by_item(reply):
@@ -73,10 +75,35 @@ def said(causes, *kinds):
 
 
 @pytest.mark.usefixtures("every_cause")
+def test_without_what_others_chose_beside_it_a_score_is_lower_by_what_was_stated(log):
+    log.append([event("only", user="one-click", item="i3", at=NOW_MS - 5)], NOW_MS)
+    mixing = Mixing(nearby=(0.2, 0.0, 0.0), again=(0.1, 0.0, 0.0), other_context=(0.0, 0.0))
+    asked = {"user": "one-click", "n": 500, "explain": "full", "exclude_seen": False}
+    whole = ask(recommender_on(log, mixing=mixing), **asked)
+    rest = ask(recommender_on(log, MemoryConfig(cross_weight=0.0), mixing), **asked)
+    without = dict(zip(rest.item_ids, rest.scores, strict=True))
+    texts = set()
+    for item, score, causes in zip(whole.item_ids, whole.scores, whole.because, strict=True):
+        named = [cause for cause in causes if cause.kind == "recent"]
+        if len(named) == 1:
+            texts.add(named[0].text.split(" ")[0])
+            assert score - without[item] == pytest.approx(named[0].contribution, abs=1e-4)
+    assert "others" in texts
+    assert [c.item_id for c in named_returns(whole)] == ["i3"]
+
+
+def named_returns(reply):
+    causes = (cause for causes in reply.because for cause in causes)
+    return [cause for cause in causes if cause.text.startswith("people come back")]
+
+
+@pytest.mark.usefixtures("every_cause")
 def test_what_is_named_adds_up_to_the_fast_parts(log):
     """So removing what is named changes the score by what was stated."""
     log.append([event(f"o{n}", user=f"v{n}", item="i3", at=NOW_MS - n) for n in range(40)], NOW_MS)
-    recommender = recommender_on(log, mixing=Mixing(lessons=0.7))
+    # lifts are chances: their logarithms do not add up
+    mixing = Mixing(lessons=0.7, nearby=(0.0, 0.0, 0.0), again=(0.0, 0.0, 0.0))
+    recommender = recommender_on(log, mixing=mixing)
     for user in ("u1", "u2", "new"):
         reply = ask(recommender, user=user, n=20, explain="full", exclude_seen=False)
         assert {"trending", "recent", "surprise", "lesson"} <= {

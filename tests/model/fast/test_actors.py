@@ -1,6 +1,6 @@
 """What one actor may say: bounded, and a function of the actor's events whatever their order."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from itertools import pairwise
 
 import pytest
@@ -9,34 +9,39 @@ from hypothesis import strategies as st
 
 from model.fast.actors import DAY_MS, Actors, Limits, Pair, Success, spoken
 
-LIMITS = Limits(per_day=4, sources=2, span_ms=1_000, window_ms=10 * DAY_MS)
-WIDE = Limits(per_day=100, sources=2, span_ms=1_000, window_ms=10 * DAY_MS)
+LIMITS = Limits(per_day=4, sources=2, near=0.5, span_ms=1_000, window_ms=10 * DAY_MS)
+WIDE = Limits(per_day=100, sources=2, near=0.5, span_ms=1_000, window_ms=10 * DAY_MS)
 
 
 def pairs(successes, limits=WIDE):
-    return {pair[:2]: n for pair, n in spoken(successes, limits)[1].items() if n}
+    """What each pair counts."""
+    return {pair[:2]: n * pair.weight for pair, n in spoken(successes, limits)[1].items() if n}
 
 
 def at(time, item):
     return Success(time, item, 1.0)
 
 
-def test_a_success_is_crossed_with_the_few_before_it():
+def test_a_success_is_paired_with_the_few_before_it_the_nearer_the_more():
     assert pairs([at(0, 1), at(10, 2), at(20, 3), at(30, 4)]) == {
         (1, 2): 1,
-        (1, 3): 1,
+        (1, 3): 0.5,
         (2, 3): 1,
-        (2, 4): 1,
+        (2, 4): 0.5,
         (3, 4): 1,
     }
+
+
+def test_a_pair_weighs_what_the_later_one_weighs():
+    assert pairs([Success(0, 1, 1.0), Success(10, 2, 0.3)]) == {(1, 2): 0.3}
 
 
 def test_what_lies_too_far_back_is_no_source():
     assert pairs([at(0, 1), at(500, 2), at(1_100, 3)]) == {(1, 2): 1, (2, 3): 1}
 
 
-def test_two_of_one_moment_are_crossed_both_ways():
-    assert pairs([at(0, 1), at(0, 2)]) == {(1, 2): 1, (2, 1): 1}
+def test_two_of_one_moment_are_one_pair_in_whatever_order_they_come():
+    assert pairs([at(0, 1), at(0, 2)]) == pairs([at(0, 2), at(0, 1)]) == {(1, 2): 1}
 
 
 def test_the_same_item_counts_once():
@@ -63,13 +68,12 @@ def test_late_events_end_in_what_the_right_order_says(drawn, seed):
     shuffled = list(ordered)
     seed.shuffle(shuffled)
     assert pairs(shuffled) == pairs(ordered)
-    expected: Counter[tuple[int, int]] = Counter()
+    expected: dict[tuple[int, int], float] = defaultdict(float)
+    # halves and whole numbers add up exactly
     for place, (time, item, _) in enumerate(ordered):
-        for before in ordered[max(place - WIDE.sources, 0) : place]:
+        for apart, before in enumerate(ordered[max(place - WIDE.sources, 0) : place][::-1]):
             if time - before.timestamp_ms <= WIDE.span_ms:
-                expected[before.item, item] += 1
-                if before.timestamp_ms == time:
-                    expected[item, before.item] += 1
+                expected[before.item, item] += 0.5**apart
     assert pairs(shuffled) == expected
 
 
@@ -96,7 +100,8 @@ def test_following_the_tail_adds_up_to_what_was_said(drawn):
     for actor, time, item in drawn:
         counts, sources, changes = actors.take(actor, at(time, item))
         assert counts or not (sources or changes)
-        told.update(Pair(source, item, time, 1.0) for source in sources)
+        nearest_first = zip(reversed(sources), LIMITS.nearness, strict=False)
+        told.update(Pair(source, item, time, near) for source, near in nearest_first)
         for pair, n in changes:
             told[pair] += n
     expected: Counter[Pair] = Counter()

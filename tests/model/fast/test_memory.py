@@ -122,9 +122,9 @@ def state(memory):
     now = NOW_MS + 1_000_000
     levels, shares = memory.trending.levels(Items.share, now)
     everyone = [memory.trending.row(levels, np.eye(6)[place], N_ITEMS) for place in range(6)]
-    crosses = np.zeros((len(ROWS), 2, N_ITEMS))
-    found = memory.crosses.residuals(ROWS, now, lambda which: np.full((2, len(which)), 1e-3))
-    crosses[found.slot, :, found.item] = found.added.T
+    crosses = np.zeros((len(ROWS), 3, N_ITEMS))
+    cells = memory.crosses.cells(ROWS, now, lambda which: np.full((2, len(which)), 1e-3))
+    crosses[cells.slot, :, cells.item] = np.vstack([cells.residual, cells.lift]).T
     lessons = np.zeros((2, 2, 2))
     for which, table in enumerate((memory.lessons.residuals, memory.lessons.information)):
         slot, attribute, sums = table.rows([0, 1], now, signed=True)
@@ -212,9 +212,11 @@ def test_what_one_actor_adds_to_a_cross_is_bounded(n):
     rows = [
         row(seq, Drawn("a", 1 + seq % 3, "click", seq * 1000, 0, None)) for seq in range(1, n + 1)
     ]
-    prior = MemoryConfig().cross_prior
-    found = memory_of(rows).crosses.residuals(ROWS, NOW_MS, lambda which: np.zeros((2, len(which))))
-    assert found.added.max(initial=0.0) <= np.log((1 + prior) / prior) + 1e-9
+    config, share = MemoryConfig(), 1e-3
+    cells = memory_of(rows).crosses.cells(ROWS, 0, lambda which: np.full((2, len(which)), share))
+    most = np.log((1 + config.cross_prior) / config.cross_prior)
+    assert cells.residual.max(initial=0.0) <= most + 1e-9
+    assert cells.lift.max(initial=0.0) <= 1 / (1 + config.lift_prior) / share + 1e-9
 
 
 def test_a_retraction_that_lags_behind_its_event_in_the_database_is_not_looked_ahead_of():
