@@ -30,6 +30,8 @@ class Asked:
       item_events: [questions] events of the target before this one.
       item_age_s: [questions] seconds since the target's first event; NaN before it.
       item_bootstrap: [questions] the target's successes in the bootstrap part.
+      since_turn: [questions] events of the actor since its taste was turned round, as in
+        `Stream`.
     """
 
     row: NDArray[np.int64]
@@ -41,6 +43,7 @@ class Asked:
     item_events: NDArray[np.int32]
     item_age_s: NDArray[np.float64]
     item_bootstrap: NDArray[np.int32]
+    since_turn: NDArray[np.int32]
 
 
 @dataclass(frozen=True)

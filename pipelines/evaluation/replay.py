@@ -17,7 +17,7 @@ from pipelines.evaluation.arm import Arm, OutcomeArm, Question
 from pipelines.evaluation.ledger import Ledger, Standing
 from pipelines.evaluation.ranking import LIST_LENGTH, Pending, list_metrics, rank_metrics, ranked
 from pipelines.evaluation.record import Asked, Judged, Record
-from pipelines.evaluation.stream import Stream
+from pipelines.evaluation.stream import NO_TURN, Stream
 
 BATCH: Final = 256
 _LIST_BATCH: Final = 64
@@ -219,7 +219,7 @@ class _Replay:
     def _asked(self, asked: list[_Row]) -> Asked:
         rows = np.array([each.row for each in asked], np.int64)
         standings = [each.standing for each in asked]
-        events = self._stream.events
+        events, turns = self._stream.events, self._stream.since_turn
         return Asked(
             row=rows,
             actor=events.actor[rows],
@@ -230,6 +230,7 @@ class _Replay:
             item_events=np.array([s.item_events for s in standings], np.int32),
             item_age_s=np.array([s.item_age_s for s in standings], np.float64),
             item_bootstrap=self._ledger.item_bootstrap[events.item[rows]],
+            since_turn=np.full(len(rows), NO_TURN, np.int32) if turns is None else turns[rows],
         )
 
     def _judged(self, answers: _Answers) -> Judged | None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from pipelines.evaluation.intervals import Means
 from pipelines.evaluation.panel import Panel
+from pipelines.evaluation.stream import BEFORE_TURN
 
 MOST_WINDOWS: Final = 24
 LEAST_WINDOWS: Final = 6
@@ -110,6 +111,14 @@ def _users(panel: Panel) -> _Cut:
     return _named(("new", "known"), known.astype(np.int64))
 
 
+def _since_turn(panel: Panel) -> _Cut:
+    """Only those whose taste is turned round: before it, and by their events since."""
+    since = panel.asked.since_turn
+    after = _counted(since, since >= 0)
+    number = np.where(since == BEFORE_TURN, 0, np.where(after.number >= 0, after.number + 1, -1))
+    return _Cut(["before", *after.labels], ["before", *after.starts], number)
+
+
 def _thirds(panel: Panel) -> _Cut:
     n = len(panel.asked.row)
     number = np.zeros(n, np.int64)
@@ -123,6 +132,7 @@ _CUTS: Final[Sequence[tuple[str, str, Callable[[Panel], _Cut]]]] = (
     ("actor", "User, at the start of the replay", _users),
     ("third", "Over the stream", _thirds),
     ("actor_events", "Earlier events of the user", _cold_start),
+    ("since_turn", "Users whose taste turns round: events since", _since_turn),
     ("new_item_events", "New items: events before", _new_by_events),
     ("new_item_age", "New items: time since the first event", _new_by_age),
 )

@@ -19,6 +19,9 @@ Truth: TypeAlias = Callable[[int], NDArray[np.float64]]
 
 DAY_MS: Final = 86_400_000
 
+BEFORE_TURN: Final = -1
+NO_TURN: Final = -2
+
 
 @dataclass(frozen=True)
 class Events:
@@ -85,6 +88,8 @@ class Stream:
       user_attributes: Known from the start.
       config: Settings of the product's arms on these data.
       truth: The planted worth of the items; None for real data.
+      since_turn: [rows] events of the actor since its taste was turned round; `BEFORE_TURN`
+        where that is still to come, `NO_TURN` where it never comes. None for real data.
     """
 
     name: str
@@ -106,6 +111,7 @@ class Stream:
     user_attributes: Mapping[str, Attributes] = field(default_factory=dict)
     config: Config = field(default_factory=Config)
     truth: Truth | None = None
+    since_turn: NDArray[np.int32] | None = None
 
     def __len__(self) -> int:
         """Number of rows."""

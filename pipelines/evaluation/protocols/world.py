@@ -20,8 +20,16 @@ from numpy.typing import NDArray
 from model.interactions import Attributes
 from model.workspace import Config
 from pipelines.evaluation.protocols.order import groups, nights, outcomes
-from pipelines.evaluation.stream import DAY_MS, Events, Stream
-from pipelines.simulate import LIST_LENGTH, QUICK, START_MS, Size, World, simulate
+from pipelines.evaluation.stream import BEFORE_TURN, DAY_MS, NO_TURN, Events, Stream
+from pipelines.simulate import (
+    LIST_LENGTH,
+    QUICK,
+    REVERSAL_DAY,
+    START_MS,
+    Size,
+    World,
+    simulate,
+)
 
 METRICS: Final = ("ndcg@10", "hr@10", "regret@10", "coverage@10")
 KINDS: Final = ("click", "skip")
@@ -80,7 +88,23 @@ def stream(*, quick: bool, seed: int) -> Stream:
         },
         config=config,
         truth=truth,
+        since_turn=_since_turn(world, events),
     )
+
+
+def _since_turn(world: World, events: Events) -> NDArray[np.int32]:
+    """[rows] events of the actor since its taste was turned round; rows of one moment alike."""
+    turned = world.turned[events.actor]
+    late = events.timestamp_ms >= START_MS + REVERSAL_DAY * DAY_MS
+    since = np.where(turned, BEFORE_TURN, NO_TURN).astype(np.int32)
+    rows = np.flatnonzero(turned & late)
+    order = rows[np.lexsort((rows, events.actor[rows]))]
+    actor, time = events.actor[order], events.timestamp_ms[order]
+    place, first = np.arange(len(order)), np.diff(actor, prepend=-1) != 0
+    moment = first | (np.diff(time, prepend=-1) != 0)
+    began, now = (np.maximum.accumulate(np.where(each, place, 0)) for each in (first, moment))
+    since[order] = now - began
+    return since
 
 
 def _ids(letter: str, n: int) -> list[str]:

@@ -68,7 +68,14 @@ def asked_of(plan):
         item_events=item_events,
         item_age_s=age_s,
         item_bootstrap=item_bootstrap,
+        since_turn=_since_turn(actor, block),
     )
+
+
+def _since_turn(actor, block):
+    """Every fifth actor's taste turns round in block 5; those before that are still to turn."""
+    since = np.where(block < 5, -1, 10 * (block - 5) + actor % 2)
+    return np.where(actor % 5 == 0, since, -2).astype(np.int32)
 
 
 def _metrics(plan, asked, quality, rng):

@@ -48,6 +48,15 @@ def test_new_items_are_cut_by_events_and_by_age(panel):
     assert by_age["< 1 h"] == ((age_s >= 600) & (age_s < 3_600)).sum()
 
 
+def test_a_turn_of_taste_is_cut_by_what_the_turned_have_done_since(panel):
+    since = panel.asked.since_turn
+    counted = {bucket.label: bucket.n for bucket in the(panel, "since_turn").buckets}
+    assert counted["before"] == (since == -1).sum()
+    assert counted["0"] == (since == 0).sum()
+    assert counted["11–20"] == ((since >= 11) & (since <= 20)).sum()
+    assert sum(counted.values()) == (since > -2).sum() < len(since)
+
+
 def test_a_stream_without_new_items_has_no_cuts_of_them():
     plan = Plan(new_items=False)
     record = record_of("ease", ARMS["ease"], plan=plan)

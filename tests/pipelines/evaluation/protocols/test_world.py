@@ -56,6 +56,23 @@ def test_the_truth_is_that_of_the_rows_user_at_the_rows_moment(quick):
         np.testing.assert_array_equal(quick.truth(row), made.truth(int(actor), int(time)))
 
 
+def test_events_since_a_turn_of_taste_are_counted_for_those_who_turn(quick):
+    made, _ = simulate(QUICK, 0)
+    turned = made.turned[quick.events.actor]
+    assert (quick.since_turn[~turned] == -2).all()
+    late = quick.events.timestamp_ms >= START_MS + REVERSAL_DAY * DAY_MS
+    assert (quick.since_turn[turned & ~late] == -1).all()
+    seen: dict[int, int] = {}
+    for row in np.flatnonzero(turned & late):
+        who, when = int(quick.events.actor[row]), quick.events.timestamp_ms[row]
+        moment = (quick.events.actor == who) & (quick.events.timestamp_ms == when)
+        first = np.flatnonzero(moment)[0]
+        if row == first:
+            seen[int(row)] = int((turned & late & (quick.events.actor == who))[:row].sum())
+        assert quick.since_turn[row] == seen[int(first)]
+    assert seen
+
+
 def test_later_items_are_not_announced(quick):
     made, _ = simulate(QUICK, 0)
     told = np.array([item in quick.item_attributes for item in quick.items])
