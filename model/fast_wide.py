@@ -19,6 +19,7 @@ FloatArray = NDArray[np.float32]
 # Trending moves slowly, so it is worked out once for a small step of time; the step depends
 # on the time asked for alone, never on who asked before.
 _STEP_MS: Final = 250
+_LESSON_BYTES: Final = 16_000_000
 
 
 class Active(NamedTuple):
@@ -77,6 +78,8 @@ class FastWide:
         if config.shuffled_lessons:
             self._lots = np.random.default_rng(0).permutation(self._lots)
         self._key: tuple[int, int] | None = None
+        self._lessons_key: tuple[int, int] | None = None
+        self._lessons: dict[tuple[int, ...], FloatArray | None] = {}
         self._trending: FloatArray = np.zeros(0, np.float32)
         self._shares: FloatArray = np.zeros((0, 0), np.float32)
 
@@ -135,13 +138,27 @@ class FastWide:
         return np.asarray(trending + added, np.float32)
 
     def lessons(self, segments: Sequence[int], now_ms: int) -> FloatArray | None:
-        """[items] log-odds that lessons shift outcomes by, None where none applies."""
-        applying = self._memory.lessons.of(segments, now_ms)
-        if not applying:
+        """[items] log-odds that lessons shift outcomes by, None where none applies.
+
+        The same array for all users of these segments until it changes.
+        """
+        if not segments or not len(self._memory.lessons):
             return None
-        shifts = np.zeros(len(self._lots))
-        for lesson in applying:
-            shifts[self._lots[lesson.attribute]] += lesson.shift
+        key = (self._memory.as_of, now_ms // _STEP_MS)
+        full = len(self._lessons) * 4 * len(self._catalogue) >= _LESSON_BYTES
+        if key != self._lessons_key or full:
+            self._lessons_key, self._lessons = key, {}
+        known = tuple(segments)
+        if known not in self._lessons:
+            self._lessons[known] = self._said_to(known, key[1] * _STEP_MS)
+        return self._lessons[known]
+
+    def _said_to(self, segments: Sequence[int], now_ms: int) -> FloatArray | None:
+        found = self._memory.lessons.shifts(segments, now_ms)
+        if not len(found.shift):
+            return None
+        attributes = self._lots[found.attribute]
+        shifts = np.bincount(attributes, found.shift, len(self._lots))
         items, slots = self._catalogue.attribute_pairs()
         added = np.bincount(items, shifts[slots], len(self._catalogue))
         return np.asarray(added, np.float32)

@@ -84,7 +84,7 @@ class CellTable:
         Args:
           keys: [events] from `cell_key`; a cell may come several times.
           timestamps_ms: [events] when, in any order.
-          weights: [events] how much.
+          weights: [events] how much, or [half-lives, events] for each sum.
         """
         if not keys:
             return

@@ -53,7 +53,10 @@ class DecayClock:
     def grown(
         self, timestamps_ms: NDArray[np.integer], weights: NDArray[np.floating]
     ) -> NDArray[np.float64]:
-        """[half-lives, events] what each event adds to the kept sums."""
+        """[half-lives, events] what each event adds to the kept sums.
+
+        Weights are [events], or [half-lives, events] where sums count different things.
+        """
         whole, part = np.divmod(timestamps_ms, self._half_lives_ms)
         grown = weights * np.exp2(part / self._half_lives_ms)
         return np.asarray(np.ldexp(grown, whole.astype(np.int64) - self._base))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from model.fast.cells import REST, CellTable, cell_key
 
@@ -56,26 +57,42 @@ class Lesson:
     score_test: float
 
 
+class Shifts(NamedTuple):
+    """The slots that apply, side by side; what they say is told in `Lesson`.
+
+    Attributes:
+      segment: [slots] place among the segments that were asked for.
+      attribute: [slots]
+      shift: [slots]
+      support: [slots]
+      score_test: [slots]
+    """
+
+    segment: NDArray[np.int64]
+    attribute: NDArray[np.int64]
+    shift: NDArray[np.float64]
+    support: NDArray[np.float64]
+    score_test: NDArray[np.float64]
+
+
 class Lessons:
     """Counted residuals of outcomes by (segment, attribute).
 
     Attributes:
-      residuals: Σ(y - p) by slot, fading.
-      information: Σp(1 - p) by slot, fading.
+      slots: Σ(y - p) and Σp(1 - p) by slot, fading.
     """
 
     def __init__(self) -> None:
-        self.residuals = CellTable((HALF_LIFE_S,))
-        self.information = CellTable((HALF_LIFE_S,))
+        self.slots = CellTable((HALF_LIFE_S, HALF_LIFE_S))
 
     def __len__(self) -> int:
         """Slots that anything was counted in."""
-        return len(self.information)
+        return len(self.slots)
 
     @property
     def n_bytes(self) -> int:
         """Bytes that they take."""
-        return self.residuals.n_bytes + self.information.n_bytes
+        return self.slots.n_bytes
 
     def add(self, judged: Sequence[tuple[Judged, int]]) -> None:
         """Counts outcomes as often as is said with them: 1, or -1 to take one back."""
@@ -89,35 +106,29 @@ class Lessons:
                 times += [timestamp_ms] * len(attributes)
                 residuals += [sign * (label - chance)] * len(attributes)
                 information += [sign * chance * (1.0 - chance)] * len(attributes)
-        at_ms = np.array(times, np.int64)
-        self.residuals.add(keys, at_ms, np.array(residuals))
-        self.information.add(keys, at_ms, np.array(information))
+        self.slots.add(keys, np.array(times, np.int64), np.array([residuals, information]))
 
     def settle(self) -> None:
         """To be called at fixed places of the log."""
-        self.residuals.settle()
-        self.information.settle()
+        self.slots.settle()
+
+    def shifts(self, segments: Sequence[int], now_ms: int) -> Shifts:
+        """What applies to users of these segments now."""
+        slot, column, (residual, support) = self.slots.rows(segments, now_ms, signed=True)
+        test = residual / np.sqrt(np.maximum(support, 1e-12))
+        applies = (support >= _LEAST_INFORMATION) & (np.abs(test) >= _LEAST_SCORE_TEST)
+        at = np.flatnonzero(applies & (column != REST))
+        support = support[at]
+        shift = residual[at] / (support + _PSEUDO_INFORMATION)
+        return Shifts(slot[at], column[at] - 1, shift, support, test[at])
 
     def of(self, segments: Sequence[int], now_ms: int) -> list[Lesson]:
-        """The lessons that apply to users of these segments now."""
+        """The same as lessons."""
         if not segments or not len(self):
             return []
-        residuals = self.residuals.rows(segments, now_ms, signed=True)
-        information = self.information.rows(segments, now_ms)
-        support = information.sums[0]
-        test = residuals.sums[0] / np.sqrt(np.maximum(support, 1e-12))
-        applies = (
-            (support >= _LEAST_INFORMATION)
-            & (np.abs(test) >= _LEAST_SCORE_TEST)
-            & (information.item != REST)
-        )
+        found = self.shifts(segments, now_ms)
+        columns = (column.tolist() for column in found)
         return [
-            Lesson(
-                segment=segments[int(information.slot[at])],
-                attribute=int(information.item[at]) - 1,
-                shift=float(residuals.sums[0, at] / (support[at] + _PSEUDO_INFORMATION)),
-                support=float(support[at]),
-                score_test=float(test[at]),
-            )
-            for at in np.flatnonzero(applies).tolist()
+            Lesson(segments[place], attribute, shift, support, score_test)
+            for place, attribute, shift, support, score_test in zip(*columns, strict=True)
         ]
