@@ -4,6 +4,7 @@ Items that came after the slow model was trained get numbers beyond the model's 
 vectors from their attributes, so that they can be recommended at once.
 """
 
+import dataclasses
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -117,6 +118,16 @@ class Catalogue:
         if changes:
             self.put(changes)
         return described
+
+    def items(self) -> list[ItemChange]:
+        """What `put` makes the same catalogue of, in the order of numbers."""
+        known = self._scorer.space.items.size
+        gone = ItemChange("", None)
+        return [
+            dataclasses.replace(self._items.get(number, gone), item_id=item_id)
+            for number, item_id in enumerate(self.ids)
+            if item_id in self._met or number >= known
+        ]
 
     def put(self, items: Iterable[ItemChange]) -> None:
         """Takes new or changed metadata; an item without attributes is deleted."""

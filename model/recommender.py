@@ -28,6 +28,7 @@ from model.recollection import Fate, Recollection, fate_of, recollection
 from model.request import PARTS, Query, Recommendation
 from model.slow.bundle import load_bundle
 from model.slow.scorer import FloatArray, Slow, SlowScorer
+from model.snapshot import Snapshot
 from model.storage.event_log import ReadableLog
 from model.views import View, Views
 
@@ -53,7 +54,7 @@ class Recommender:
       version: The model version.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a memory is a function of
         self,
         scorer: SlowScorer,
         version: str,
@@ -61,6 +62,7 @@ class Recommender:
         rules: EventRules,
         memory: MemoryConfig,
         mixing: Mixing = Mixing(),  # noqa: B008 - frozen
+        snapshot: Snapshot | None = None,
     ) -> None:
         self.version = version
         self._scorer = scorer
@@ -82,6 +84,9 @@ class Recommender:
         self._explainer = Explainer(scorer, self.catalogue)
         # who was erased before this is not in the log that is read now
         self._erased = log.head()
+        if snapshot is not None:
+            self.catalogue.put(snapshot.items)
+            self.memory.restore(snapshot.arrays)
         self.catch_up()
 
     @classmethod
@@ -92,8 +97,9 @@ class Recommender:
         log: ReadableLog,
         rules: EventRules,
         memory: MemoryConfig,
+        snapshot: Snapshot | None = None,
     ) -> "Recommender":
-        """A recommender on a published bundle.
+        """A recommender on a published bundle, from a snapshot where there is one.
 
         Raises:
           CorruptBundleError: If the bundle cannot be read.
@@ -101,7 +107,12 @@ class Recommender:
         version = str(manifest["version"])
         stored = manifest.get("memory")
         mixing = Mixing() if stored is None else Mixing.from_json(stored)
-        return cls(SlowScorer(load_bundle(folder)), version, log, rules, memory, mixing)
+        scorer = SlowScorer(load_bundle(folder))
+        return cls(scorer, version, log, rules, memory, mixing, snapshot)
+
+    def snapshot(self) -> Snapshot:
+        """What is remembered of everyone, as of now."""
+        return Snapshot(self.catalogue.items(), self.memory.state())
 
     @property
     def as_of(self) -> int:

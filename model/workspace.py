@@ -45,6 +45,11 @@ class Workspace:
         return self.home / "memory"
 
     @property
+    def snapshot_path(self) -> Path:
+        """What a worker remembers of everyone (`model.snapshot`)."""
+        return self.memory / "snapshot.npz"
+
+    @property
     def jobs(self) -> Path:
         """What became of jobs that were started over HTTP."""
         return self.home / "jobs"

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
+from model import snapshot
 from model.workspace import Workspace
 from pipelines.console import Console, count
 from pipelines.opened_log import opened
@@ -28,6 +29,8 @@ def forget(workspace: Workspace, *, user_id: str, now_ms: int, console: Console)
     """
     with opened(workspace.log_path) as log:
         erased = log.erase_user(user_id, now_ms)
+    # it may hold something of theirs; services that run drop and make it again by themselves
+    snapshot.drop(workspace.snapshot_path)
     if erased.seq is None:
         console.message("Nothing was known of this user.")
     else:

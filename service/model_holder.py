@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from model import snapshot
 from model.errors import LogUnavailableError, SlowwaveError
 from model.recommender import Recommender
 from model.request import Query
@@ -32,6 +33,8 @@ logger = logging.getLogger(__name__)
 _WARMING_QUERIES: Final = 20
 _RETRY_S: Final = 30.0
 _FOLLOW_S: Final = 0.05
+# Log rows that take about a quarter of a second to read.
+_WORTH_KEEPING: Final = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,10 @@ class ModelHolder:
             self.serving.log.close()
             self.serving = None
 
+    def drop_snapshot(self) -> None:
+        """Removes what is kept of the memory: it may hold something of an erased user."""
+        snapshot.drop(self._settings.workspace.snapshot_path)
+
     async def follow(self) -> None:
         """Keeps the memory current while no request does, so that the next one need not wait."""
         while True:
@@ -162,16 +169,32 @@ class ModelHolder:
         manifest = self.registry.manifest(version)
         log = FollowedLog(self._settings.workspace.log_path, self._metrics)
         try:
-            recommender = Recommender.open(
-                folder, manifest, log, self._config.events, self._config.memory
-            )
+            recommender, rows = self._remembering(folder, manifest, log)
             _warm(recommender)
         except BaseException:
             log.close()
             raise
-        fields = {"version": version, "seconds": round(time.perf_counter() - started, 3)}
+        seconds = round(time.perf_counter() - started, 3)
+        fields = {"version": version, "seconds": seconds, "log_rows": rows}
         logger.info("model loaded", extra={"fields": fields})
         return Serving(recommender, manifest, log)
+
+    def _remembering(
+        self, folder: Path, manifest: Mapping[str, Any], log: FollowedLog
+    ) -> tuple[Recommender, int]:
+        """A recommender that has read the log, and how many rows of it."""
+        path, config = self._settings.workspace.snapshot_path, self._config
+        made_of = snapshot.stamp(str(manifest["version"]), config.events, config.memory, log)
+        kept = snapshot.load(path, made_of, log)
+        recommender = Recommender.open(folder, manifest, log, config.events, config.memory, kept)
+        rows = recommender.as_of - (0 if kept is None else kept.as_of)
+        if rows >= _WORTH_KEEPING:
+            try:
+                snapshot.save(path, recommender.snapshot(), made_of, log)
+            except OSError as error:
+                # the next start takes longer, and that is all
+                logger.warning("memory not kept", extra={"fields": {"reason": str(error)}})
+        return recommender, rows
 
     def _take_over(self, fresh: Serving) -> None:
         replaced, self.serving = self.serving, fresh

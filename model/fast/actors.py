@@ -14,6 +14,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, NamedTuple
 
+import numpy as np
+
+from model.fast.arrays import Arrays, from_lists, from_texts, part, to_lists, to_texts, under
+
 DAY_MS: Final = 86_400_000
 
 
@@ -132,6 +136,28 @@ class Actors:
     def n_successes(self) -> int:
         """Successes that are remembered of all actors together."""
         return sum(len(said.items) for said in self._said.values())
+
+    def state(self) -> Arrays:
+        """What `restore` takes."""
+        said = self._said.values()
+        return {
+            "newest_ms": np.array([self._newest_ms]),
+            **under("names", from_texts(self._said)),
+            **under("times", from_lists((one.times for one in said), np.int64)),
+            **under("items", from_lists((one.items for one in said), np.int64)),
+            **under("weights", from_lists((one.weights for one in said), np.float64)),
+        }
+
+    def restore(self, arrays: Arrays) -> None:
+        """Goes on from a state."""
+        self._newest_ms = int(arrays["newest_ms"][0])
+        columns = (to_lists(part(name, arrays)) for name in ("times", "items", "weights"))
+        self._said = OrderedDict()
+        for name, *lists in zip(to_texts(part("names", arrays)), *columns, strict=True):
+            said = self._said[name] = _Said()
+            said.times.extend(lists[0])
+            said.items.extend(lists[1])
+            said.weights.extend(lists[2])
 
     def take(self, actor: str, success: Success) -> Told:
         """Takes a success, the next of the log."""

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from model.fast.arrays import Arrays, part, under
 from model.fast.decay import DecayClock
 
 REST: Final = 0
@@ -121,6 +122,25 @@ class CellTable:
             self._fresh_sums = np.concatenate([self._fresh_sums, room[1:]], axis=1)
         self._fresh_keys[before : len(fresh)] = new
         return np.array(places, np.intp)
+
+    def state(self) -> Arrays:
+        """What `restore` takes: what has settled and what has not stay apart."""
+        n_fresh = len(self._fresh)
+        return {
+            "keys": self._keys,
+            "sums": self._sums,
+            "fresh_keys": self._fresh_keys[:n_fresh],
+            "fresh_sums": self._fresh_sums[:, :n_fresh],
+            **under("clock", self._clock.state()),
+        }
+
+    def restore(self, arrays: Arrays) -> None:
+        """Goes on from a state."""
+        self._clock.restore(part("clock", arrays))
+        self._keys, self._sums = arrays["keys"], arrays["sums"]
+        self._fresh, self._fresh_of_row = {}, {}
+        self._places(arrays["fresh_keys"].tolist())
+        self._fresh_sums[:, : len(self._fresh)] = arrays["fresh_sums"]
 
     def settle(self) -> bool:
         """Puts the new cells among the others once there are enough, and says if it did."""

@@ -14,6 +14,7 @@ from typing import Final, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from model.fast.arrays import Arrays, part, under
 from model.fast.cells import REST, CellTable
 from model.fast.config import MemoryConfig
 from model.fast.trending import CROSS_HALF_LIVES, HALF_LIVES_S
@@ -68,7 +69,8 @@ class Found(NamedTuple):
     def of_items(self, n_items: int) -> NDArray[np.float64]:
         """[items] log-odds of all cells of an item together."""
         lifts = np.bincount(self.item, self.lift, n_items)
-        lifted = np.flatnonzero(lifts)
+        # an item may stand here several times, but is assigned the same each time
+        lifted = self.item[self.lift > 0.0]
         # of no cells the counts are whole numbers
         total = np.bincount(self.item, self.added, n_items).astype(np.float64, copy=False)
         total[lifted] += np.log1p(lifts[lifted])
@@ -121,6 +123,15 @@ class Crosses:
     def n_bytes(self) -> int:
         """Bytes that they take."""
         return self._table.n_bytes
+
+    def state(self) -> Arrays:
+        """What `restore` takes."""
+        return {"gate_at": np.array([self._gate_at]), **under("table", self._table.state())}
+
+    def restore(self, arrays: Arrays) -> None:
+        """Goes on from a state."""
+        self._gate_at = int(arrays["gate_at"][0])
+        self._table.restore(part("table", arrays))
 
     def add(
         self,

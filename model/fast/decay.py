@@ -12,6 +12,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from model.fast.arrays import Arrays
+
 # Sums grow by this many doublings at most before they are scaled down: far from overflow.
 _REBASE_HALF_LIVES: Final = 64
 
@@ -31,6 +33,14 @@ class DecayClock:
     def __len__(self) -> int:
         """Number of half-lives."""
         return len(self._base)
+
+    def state(self) -> Arrays:
+        """What `restore` takes."""
+        return {"base": self._base, "newest_ms": np.array([self.newest_ms])}
+
+    def restore(self, arrays: Arrays) -> None:
+        """Goes on from a state."""
+        self._base, self.newest_ms = arrays["base"], int(arrays["newest_ms"][0])
 
     def advance(self, newest_ms: int) -> NDArray[np.int64] | None:
         """Moves to a later event.

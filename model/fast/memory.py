@@ -7,20 +7,21 @@ kept up with the tail from then on; only what concerns everyone is built at star
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model.fast.actors import Actors, Limits, Pair, Success, spoken
+from model.fast.actors import Actors, Limits, Success, spoken
+from model.fast.arrays import Arrays, from_lists, from_texts, part, to_lists, to_texts, under
 from model.fast.config import MemoryConfig
-from model.fast.crosses import Crosses, context_keys, pair_keys
+from model.fast.crosses import Crosses
 from model.fast.exemplars import UserMemory, retracted_id
 from model.fast.lessons import Judged, Lessons
 from model.fast.popularity import Popularity
+from model.fast.tally import Tally
 from model.fast.trending import CROSS_HALF_LIVES, Trending
 from model.interactions import EventRules, Kind, LogRow, Outcome, actor_of
 
@@ -60,6 +61,16 @@ class Reading(Protocol):
 
     def chance(self, segment: int, item: int) -> float:
         """The slow model's chance that an item succeeds in a segment."""
+
+
+class _Held(Protocol):
+    """A part of the state."""
+
+    def state(self) -> Arrays:
+        """As arrays."""
+
+    def restore(self, arrays: Arrays) -> None:
+        """From them."""
 
 
 class Size(NamedTuple):
@@ -127,6 +138,41 @@ class FastMemory:
         self._retracted: set[str] = set()
         self._users: OrderedDict[str, UserMemory] = OrderedDict()
 
+    def state(self) -> Arrays:
+        """What `restore` takes; users' own memories are read from the log again."""
+        return {
+            "as_of": np.array([self.as_of]),
+            **under("described", from_texts(self._segments)),
+            **under("segments", from_lists(self._segments.values(), np.int64)),
+            **under("retracted", from_texts(sorted(self._retracted))),
+            **{
+                name: array
+                for each, held in self._parts().items()
+                for name, array in under(each, held.state()).items()
+            },
+        }
+
+    def restore(self, arrays: Arrays) -> None:
+        """Goes on from a state of the same slow model, rules and settings."""
+        self.clear()
+        for name, held in self._parts().items():
+            held.restore(part(name, arrays))
+        described = to_texts(part("described", arrays))
+        segments = to_lists(part("segments", arrays))
+        self._segments = dict(zip(described, map(tuple, segments), strict=True))
+        self._retracted = set(to_texts(part("retracted", arrays)))
+        self.as_of = int(arrays["as_of"][0])
+
+    def _parts(self) -> Mapping[str, _Held]:
+        return {
+            "trending": self.trending,
+            "popularity": self.popularity,
+            "crosses": self.crosses,
+            "lessons": self.lessons.slots,
+            "actors": self._actors,
+            "judges": self._judges,
+        }
+
     def add(self, rows: Sequence[LogRow], items: Items) -> set[str]:
         """Takes the next rows of the log.
 
@@ -141,8 +187,8 @@ class FastMemory:
         for period, chunk in groupby(rows, lambda row: row.seq // _CHORES_EVERY):
             if period > self.as_of // _CHORES_EVERY:
                 self._chores(period, items)
-            for kind, part in groupby(chunk, lambda row: row.kind):
-                same = list(part)
+            for kind, alike in groupby(chunk, lambda row: row.kind):
+                same = list(alike)
                 if kind == Kind.EVENT:
                     changed |= self._take(same, items)
                 elif kind == Kind.USER:
@@ -176,7 +222,7 @@ class FastMemory:
 
     def _count(self, events: Sequence[LogRow], items: Items) -> None:
         """Adds events to what everyone shares, and takes retracted ones out of it."""
-        tally = _Tally()
+        tally = Tally()
         for row, said in zip(events, self._said(events, items), strict=True):
             taken_back = retracted_id(row)
             if taken_back is not None:
@@ -203,7 +249,7 @@ class FastMemory:
             for row, outcome, weight in zip(events, outcomes, weights, strict=True)
         ]
 
-    def _say(self, row: LogRow, said: "_Said", tally: "_Tally") -> None:
+    def _say(self, row: LogRow, said: "_Said", tally: "Tally") -> None:
         actor = actor_of(row)
         if actor is None:
             return
@@ -217,7 +263,7 @@ class FastMemory:
         if actor in self._segments and self._judges.take(actor, said.event).counts:
             self._judge(actor, said, 1, tally)
 
-    def _judge(self, actor: str, said: "_Said", sign: int, tally: "_Tally") -> None:
+    def _judge(self, actor: str, said: "_Said", sign: int, tally: "Tally") -> None:
         """Counts an outcome in the slots of the actor's segments, as they are now."""
         segments, (at_ms, item, _) = self._segments.get(actor, ()), said.event
         attributes = self._reading.attributes(item)
@@ -226,7 +272,7 @@ class FastMemory:
             judged = Judged(at_ms, segments, attributes, float(said.succeeded), chances)
             tally.judged.append((judged, sign))
 
-    def _take_back(self, event_id: str, row: LogRow, tally: "_Tally", items: Items) -> None:
+    def _take_back(self, event_id: str, row: LogRow, tally: "Tally", items: Items) -> None:
         """Makes the shared rows as if an event had never been; it may also come later."""
         if event_id in self._retracted:
             return
@@ -247,7 +293,7 @@ class FastMemory:
             self._judges.replace(actor, [s.event for _, s in left])
 
     def _take_back_successes(
-        self, actor: str, said: "_Told", left: "_Told", tally: "_Tally"
+        self, actor: str, said: "_Told", left: "_Told", tally: "Tally"
     ) -> None:
         said, left = ([pair for pair in each if pair[1].succeeded] for each in (said, left))
         for (row, (success, _)), sign in _differences(said, left, self._limits):
@@ -330,61 +376,3 @@ def _differences(
         for (row, _), counted in zip(events, counts, strict=True):
             signs[row.seq] = signs.get(row.seq, 0) + sign * int(counted)
     return ((pair, signs[pair[0].seq]) for pair in said if signs[pair[0].seq])
-
-
-@dataclass
-class _Tally:
-    """What a batch of events adds to what everyone shares, in the order of the log."""
-
-    successes: list[Success] = field(default_factory=list)
-    keys: list[int] = field(default_factory=list)
-    times: list[int] = field(default_factory=list)
-    weights: list[float] = field(default_factory=list)
-    lengths: list[int] = field(default_factory=list)
-    judged: list[tuple[Judged, int]] = field(default_factory=list)
-
-    def add(self, success: Success, slots: Sequence[int]) -> None:
-        """Counts a success in the row `everyone` and in the moment's rows."""
-        timestamp_ms, item, weight = success
-        self.successes.append(success)
-        if slots:
-            self._add(context_keys(slots, item), timestamp_ms, [weight] * len(slots))
-
-    def add_sources(
-        self, success: Success, sources: Sequence[int], nearness: Sequence[float]
-    ) -> None:
-        """Counts a success beside those before it, the nearest of them last."""
-        if sources:
-            timestamp_ms, item, weight = success
-            weights = [weight * near for near in nearness[len(sources) - 1 :: -1]]
-            self._add(pair_keys(sources, item), timestamp_ms, 2 * weights)
-
-    def add_pairs(self, pairs: Sequence[tuple[Pair, int]]) -> None:
-        """Counts pairs as often as is said with them."""
-        for (source, target, timestamp_ms, weight), times in pairs:
-            self._add(pair_keys([source], target), timestamp_ms, [times * weight] * 2)
-
-    def _add(self, keys: Sequence[int], timestamp_ms: int, weights: Sequence[float]) -> None:
-        self.keys += keys
-        self.lengths.append(len(keys))
-        self.times.append(timestamp_ms)
-        self.weights += weights
-
-    def hand_over(
-        self, trending: Trending, popularity: Popularity, crosses: Crosses, n_items: int
-    ) -> None:
-        """Adds it all."""
-        times, items, weights = zip(*self.successes, strict=True) if self.successes else ((),) * 3
-        for each in (trending, popularity):
-            each.add(
-                np.array(items, np.int64),
-                np.array(times, np.int64),
-                np.array(weights, np.float64),
-                n_items,
-            )
-        lengths = np.array(self.lengths, np.int64)
-        crosses.add(
-            self.keys,
-            np.repeat(np.array(self.times, np.int64), lengths),
-            np.array(self.weights, np.float64),
-        )

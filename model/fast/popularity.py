@@ -7,6 +7,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from model.fast.arrays import Arrays
+
 WINDOWS_S: Final[Mapping[str, float]] = MappingProxyType(
     {
         "hour": 3_600.0,
@@ -62,6 +64,14 @@ class Popularity:
         grown = weights * np.exp2(np.maximum(ages - self._base, -1_000.0))
         for row, more_of_it in zip(self._scaled, grown, strict=True):
             np.add.at(row, items, more_of_it)
+
+    def state(self) -> Arrays:
+        """What `restore` takes."""
+        return {"scaled": self._scaled, "base": self._base}
+
+    def restore(self, arrays: Arrays) -> None:
+        """Goes on from a state."""
+        self._scaled, self._base = arrays["scaled"], arrays["base"]
 
     @property
     def n_bytes(self) -> int:

@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from model.fast.arrays import Arrays, part, under
 from model.fast.decay import DecayClock
 
 HALF_LIVES_S: Final = (600.0, 3_600.0, 43_200.0, 259_200.0, 1_209_600.0, 5_184_000.0)
@@ -94,6 +95,15 @@ class Trending:
         if short > 0:
             extra = max(short, self._sums.shape[1])
             self._sums = np.concatenate([self._sums, np.zeros((len(self._sums), extra))], axis=1)
+
+    def state(self) -> Arrays:
+        """What `restore` takes."""
+        return {"sums": self._sums[:, : self._length], **under("clock", self._clock.state())}
+
+    def restore(self, arrays: Arrays) -> None:
+        """Goes on from a state."""
+        self._clock.restore(part("clock", arrays))
+        self._sums, self._length = arrays["sums"], arrays["sums"].shape[1]
 
     def counts(self, now_ms: int) -> NDArray[np.float64]:
         """[half-lives, items] successes decayed to `now_ms`, or to the newest event if later."""

@@ -124,6 +124,7 @@ async def erase_user(request: Request, user_id: PathId) -> ReceiptOut:
     """
     running, now_ms = services(request), clock_ms()
     erased = await asyncio.to_thread(running.log.erase_user, user_id, now_ms)
+    await asyncio.to_thread(running.models.drop_snapshot)
     running.pages.clear()
     running.replies.clear()
     running.metrics.erasures.inc()

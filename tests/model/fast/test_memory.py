@@ -1,5 +1,6 @@
 """The shared state is a function of the log: exact, and without what was undone."""
 
+import io
 import itertools
 import json
 from typing import NamedTuple
@@ -93,8 +94,11 @@ drawn_events = st.lists(
 )
 
 
-def memory_of(rows, cuts=(), **config):
-    """The memory after these rows; it may look up any row of the log, also one to come."""
+def memory_of(rows, cuts=(), through=1_000_000, **config):
+    """The memory after the first of these rows; it may look up any, also one to come.
+
+    With `through` None it has not even begun.
+    """
 
     def actor_rows(actor, through):
         return [r for r in rows if actor_of(r) == actor and r.seq <= through]
@@ -106,11 +110,14 @@ def memory_of(rows, cuts=(), **config):
         lambda event_id: next((r for r in rows if r.event_id == event_id), None),
         Reading(),
     )
+    if through is None:
+        return found
+    told = rows[:through]
     users = [described(seq - 2, user, seq) for seq, user in enumerate("ab")]
     found.add(users, Items())
-    borders = sorted({0, *(cut for cut in cuts if cut < len(rows)), len(rows)})
+    borders = sorted({0, *(cut for cut in cuts if cut < len(told)), len(told)})
     for start, end in itertools.pairwise(borders):
-        found.add(rows[start:end], Items())
+        found.add(told[start:end], Items())
     return found
 
 
@@ -137,6 +144,34 @@ def state(memory):
 def test_live_state_equals_a_rebuild_to_the_bit_however_the_tail_was_cut(drawn, cuts):
     rows = [row(seq, event) for seq, event in enumerate(drawn, 1)]
     np.testing.assert_array_equal(state(memory_of(rows, cuts)), state(memory_of(rows)))
+
+
+@given(drawn=drawn_events, cuts=st.lists(st.integers(0, 15), min_size=1, max_size=3))
+def test_a_snapshot_and_the_tail_equal_a_rebuild_to_the_bit(drawn, cuts):
+    """Also where each of several workers begins with what the one before has kept."""
+    rows = [row(seq, event) for seq, event in enumerate(drawn, 1)]
+    first, *later = sorted(min(cut, len(rows)) for cut in cuts)
+    found = memory_of(rows, through=first)
+    for end in (*later, len(rows)):
+        kept = written(found.state())
+        found = memory_of(rows, through=None)
+        found.restore(kept)
+        assert found.as_of == (first or -1)
+        found.add(rows[first:end], Items())
+        first = end
+    whole = memory_of(rows)
+    np.testing.assert_array_equal(state(found), state(whole))
+    for actor in "ab":
+        assert found.user(actor).episodes == whole.user(actor).episodes
+
+
+def written(arrays):
+    """The arrays as they come back from a file."""
+    file = io.BytesIO()
+    np.savez(file, allow_pickle=False, **arrays)
+    file.seek(0)
+    with np.load(file, allow_pickle=False) as loaded:
+        return dict(loaded)
 
 
 def test_chores_fall_due_at_places_of_the_log_and_not_of_the_calls():
