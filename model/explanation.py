@@ -1,5 +1,6 @@
 """Why an item is in a list: crosses, lessons, events and the moment that moved it."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -105,7 +106,8 @@ class Explainer:
             self._recent(grounds.active, row, added) for row, added in grounds.found.of_item(number)
         ]
         slots = set(self._catalogue.attribute_slots(number))
-        causes += [self._lesson(one) for one in grounds.lessons if one.attribute in slots]
+        applying = [one for one in grounds.lessons if one.attribute in slots]
+        causes += [self._lesson(one, one.shift / math.sqrt(len(applying))) for one in applying]
         causes += [
             self._surprise(episode, float(self._catalogue.vectors[number] @ given))
             for episode, given in grounds.given or ()
@@ -129,12 +131,12 @@ class Explainer:
         name, _, value = self._scorer.space.query_attributes.words(slot).partition("=")
         return Cause("recent", f"in demand of late where {name} is {value}", added)
 
-    def _lesson(self, lesson: Lesson) -> Cause:
+    def _lesson(self, lesson: Lesson, added: float) -> Cause:
         space = self._scorer.space
         who = space.query_attributes.words(lesson.segment).replace("=", " ")
         what = space.item_attributes.words(lesson.attribute).replace("=", " ")
         does = "works better" if lesson.shift > 0 else "fails more often"
-        return Cause("lesson", f"{what} {does} than expected with {who}", lesson.shift)
+        return Cause("lesson", f"{what} {does} than expected with {who}", added)
 
     def _surprise(self, episode: Episode, added: float) -> Cause:
         title = self._catalogue.title(self._catalogue.number(episode.item_id))

@@ -140,6 +140,9 @@ class FastWide:
     def lessons(self, segments: Sequence[int], now_ms: int) -> FloatArray | None:
         """[items] log-odds that lessons shift outcomes by, None where none applies.
 
+        Lessons of one item say much the same in several slots, so n of them count √n times
+        their mean: less than independent ones would, more than one would.
+
         The same array for all users of these segments until it changes.
         """
         if not segments or not len(self._memory.lessons):
@@ -159,9 +162,11 @@ class FastWide:
             return None
         attributes = self._lots[found.attribute]
         shifts = np.bincount(attributes, found.shift, len(self._lots))
+        numbers = np.bincount(attributes, minlength=len(self._lots))
         items, slots = self._catalogue.attribute_pairs()
         added = np.bincount(items, shifts[slots], len(self._catalogue))
-        return np.asarray(added, np.float32)
+        applying = np.bincount(items, numbers[slots], len(self._catalogue))
+        return np.asarray(added / np.sqrt(np.maximum(applying, 1.0)), np.float32)
 
     def parts(
         self, liked: Sequence[int], slots: Sequence[int], now_ms: int

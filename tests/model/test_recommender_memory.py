@@ -141,6 +141,28 @@ def test_lessons_move_chances_and_scores_of_a_segment(log):
     assert "lesson" in kinds
 
 
+def test_lessons_of_one_item_count_as_the_root_of_their_number_times_their_mean(log):
+    skipped = [(f"u{n}", item) for n in range(1, 60, 2) for item in range(1, 40, 2)]
+    log.append(
+        [
+            event(f"s{user}-{n}", user=user, item=f"i{n}", kind="skip", at=NOW_MS - 1000 + n)
+            for user, n in skipped
+        ],
+        NOW_MS,
+    )
+    recommender = recommender_on(log)
+    prepared = recommender.prepare(Query(user_id="u1", now_ms=NOW_MS))
+    lessons = recommender.memory.lessons.of(prepared.view.segments, NOW_MS)
+    sizes = set()
+    for number in range(1, len(recommender.catalogue)):
+        slots = recommender.catalogue.attribute_slots(number)
+        shifts = [lesson.shift for lesson in lessons if lesson.attribute in slots]
+        sizes.add(len(shifts))
+        expected = np.sqrt(len(shifts)) * np.mean(shifts) if shifts else 0.0
+        assert prepared.lessons[number] == pytest.approx(expected, abs=1e-5)
+    assert max(sizes) > 1
+
+
 def test_shuffled_lessons_are_other_lessons(log):
     real = ask(recommender_on(log, mixing=Mixing(lessons=1.0)), user="u1")
     shuffled = MemoryConfig(shuffled_lessons=True)
