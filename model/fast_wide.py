@@ -183,9 +183,10 @@ class FastWide:
         n_levels, n_decays = len(levels), len(CROSS_HALF_LIVES)
         groups = len(PLACES) + len(self.context_fields)
         found = np.zeros((n_levels + groups * n_decays, len(share)), np.float32)
-        for place in range(n_levels):
-            wanted = [float(other >= place) for other in range(n_levels)]
-            found[place] = memory.trending.row(levels, wanted, len(share))
+        for place in reversed(range(n_levels)):
+            found[place] = memory.trending.row([levels[place]], [1.0], len(share))
+            if place + 1 < n_levels:
+                found[place] += found[place + 1]
         lifts = np.zeros((2 * len(PLACES), len(share)), np.float32)
         recent = liked[: PLACES[-1][1]]
         known = [slot for slot in slots if slot not in self._unknown]
