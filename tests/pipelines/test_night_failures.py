@@ -134,7 +134,7 @@ def test_a_night_killed_at_any_moment_leaves_a_whole_model_and_the_log(
     verdict = json.loads(done.stdout.splitlines()[-1])["verdict"]
     assert verdict in (("nothing_new",) if published else ("published", "refused"))
     assert state(home)[1] == rows
-    models.open(models.current())
+    models.open(state(home)[0])
     assert not any((Workspace(home).models / ".staging").glob("*/bundle"))
 
 
@@ -142,6 +142,7 @@ def test_of_two_nights_at_once_the_second_says_so_and_leaves(tiny_home):
     append(tiny_home, day())
     before, _ = state(tiny_home)
     with subprocess.Popen(command(tiny_home), stdout=subprocess.PIPE, text=True) as first:
+        assert first.stdout is not None
         assert first.stdout.readline().startswith("Teaching")
         first.send_signal(signal.SIGSTOP)
         second = consolidate(tiny_home)
