@@ -6,9 +6,8 @@ The chance of an item is that of its category times its own within the category,
 
 so the loss of a list splits exactly into a planning term and an execution term. Training
 begins on the plain loss. Once the execution loss and the calibration, measured on events
-that are not taught, are flat, the planning term counts more for successes that surprised
-and less for those that were expected to be better: the order in which reasoning is
-learned, mechanics before strategy (Wang et al. 2025, arXiv 2509.03646).
+that are not taught, are flat, the planning term of the new successes counts more: mechanics
+before strategy, as language models learn to reason (Wang et al. 2025, arXiv 2509.03646).
 """
 
 from collections.abc import Sequence

@@ -87,7 +87,7 @@ def kill_after(job, seconds):
         if used_s(job.pid) >= seconds:
             job.send_signal(signal.SIGKILL)
             return job.wait()
-        time.sleep(0.002)
+        time.sleep(0.01)
     return job.returncode
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from model.consolidation.categories import partition, set_aside, usual_category
 from model.errors import BadInputError
-from model.interactions import ItemChange
+from model.interactions import AttributeValue, ItemChange
 from model.slow.schema import AttributeType, Schema
 from model.slow.space import fit_space
 from tests.tiny_model import CONFIG, columns_of
@@ -22,7 +22,7 @@ KINDS = {
 
 
 def described(n, kinds):
-    attributes = {
+    attributes: dict[str, AttributeValue] = {
         "shelf": f"s{n % 6}",
         "brand": f"b{n % 13}",
         "genres": (f"g{n % 7}", f"g{(n + 1) % 7}"),
@@ -51,14 +51,15 @@ def test_the_category_is_the_coarsest_attribute_of_which_an_item_has_fewest_valu
 def test_without_such_an_attribute_the_message_says_what_to_do():
     with pytest.raises(BadInputError, match=r"night\.category"):
         usual_category(*world("colour", "rare", "year"))
+    space, metadata = world("colour")
     with pytest.raises(BadInputError, match="'taste'"):
-        partition(*world("colour"), "taste")
+        partition(space, metadata, "taste")
 
 
 def test_items_are_in_the_first_category_that_they_name():
     space, metadata = world("genres")
     found = partition(space, metadata, "genres")
-    by_category = {}
+    by_category: dict[str, set[int]] = {}
     for number in range(1, space.items.size):
         first = metadata.item(space.items.term(number))["genres"][0]
         by_category.setdefault(first, set()).add(int(found.numbers[number]))
@@ -76,7 +77,8 @@ def test_items_without_the_attribute_are_a_category_of_their_own():
 
 
 def test_the_placebo_has_categories_of_the_same_sizes_of_other_items():
-    found = partition(*world("shelf"), "")
+    space, metadata = world("shelf")
+    found = partition(space, metadata, "")
     drawn = found.shuffled(np.random.default_rng(0))
     assert (np.bincount(drawn.numbers) == np.bincount(found.numbers)).all()
     assert (drawn.numbers != found.numbers).any()

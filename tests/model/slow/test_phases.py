@@ -79,7 +79,8 @@ def test_loss_and_entropy_split_into_category_and_item_within_it():
     for scores, item in zip(slow.wide + slow.deep + scorer.bias, examples.item[which], strict=True):
         odds = np.exp(np.float64(scores))
         chance = {n: odds[n] / odds[1:].sum() for n in range(1, len(odds))}
-        pi, within = {}, {}
+        pi: dict[int, float] = {}
+        within = {}
         for n, p in chance.items():
             pi[categories[n]] = pi.get(categories[n], 0.0) + p
         for c in pi:
