@@ -113,7 +113,7 @@ def _tell_lessons(report: dict[str, Any], console: Console) -> None:
         f"{counts['crosses_kept']:,} crosses."
     )
     over = selection["over_user_cap"] + selection["over_item_cap"]
-    if phases := report["phases"]:
+    if phases := report.get("phases"):
         began = (
             "never began in" if (at := phases["switch"]) is None else f"began after step {at:,} of"
         )
