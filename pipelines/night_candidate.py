@@ -87,6 +87,7 @@ def attempt(
                 "epochs": config.night.epochs,
                 "losses": candidate.losses,
                 "drifts": candidate.drifts,
+                "phases": candidate.phases,
             },
             "metrics": metrics,
             "verdicts": [verdict.as_json() for verdict in verdicts],
@@ -102,6 +103,7 @@ def attempt(
         **outcome("", served.version),
         **{key: plain(manifest[key]) for key in ("metrics", "verdicts", "selection", "changes")},
         "counts": candidate.counts,
+        "phases": plain(candidate.phases),
         **settled,
     }
 

@@ -68,6 +68,7 @@ def outcome(verdict: str, version: str, reasons: Sequence[str] = ()) -> dict[str
         "counts": {},
         "selection": {},
         "changes": {},
+        "phases": None,
         "metrics": {},
         "verdicts": [],
     }
@@ -112,6 +113,13 @@ def _tell_lessons(report: dict[str, Any], console: Console) -> None:
         f"{counts['crosses_kept']:,} crosses."
     )
     over = selection["over_user_cap"] + selection["over_item_cap"]
+    if phases := report.get("phases"):
+        began = (
+            "never began in" if (at := phases["switch"]) is None else f"began after step {at:,} of"
+        )
+        console.message(
+            f"In two phases by {phases['category']}: the second {began} {phases['steps']:,}."
+        )
     if left := over + selection["left_over"]:
         console.message(
             f"Left aside {count(left, 'new event')}: {over:,} beyond the caps per user and item, "

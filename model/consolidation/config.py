@@ -6,6 +6,7 @@ from typing import Final
 from model.errors import require
 
 SELECTIONS: Final = ("surprise", "lot")
+PHASES: Final = ("none", "category", "placebo")
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,11 @@ class NightConfig:
         model expected before it saw them; 0 for none.
       temperature: Divides the log-odds of the soft targets.
       smoothing: Share of the base rates in the soft targets.
+      phases: Whether the choice of a category weighs more once the choice within one is
+        learned: `none`, `category`, or `placebo` (a control: categories drawn by lot).
+      category: The item attribute that names the category; empty for the one of 5 to 500
+        values of which an item has fewest.
+      planning_gain: By how much the choice of a category weighs more in the second phase.
       max_quality_loss: Largest relative fall of NDCG@10 that may pass.
       max_forgetting: Largest relative fall of NDCG@10 on old events that may pass.
       max_logloss_rise: Largest relative rise of the outcome loss that may pass.
@@ -78,6 +84,9 @@ class NightConfig:
     softness: float = 0.0
     temperature: float = 2.0
     smoothing: float = 0.1
+    phases: str = "none"
+    category: str = ""
+    planning_gain: float = 0.2
     max_quality_loss: float = 0.02
     max_forgetting: float = 0.05
     max_logloss_rise: float = 0.02
@@ -101,6 +110,7 @@ class NightConfig:
             drift_target=0.0,
             handover=0.0,
             softness=0.0,
+            phases="none",
             learning_rate_scale=1.0,
         )
 
@@ -110,6 +120,7 @@ class NightConfig:
             "night",
             {
                 "selection": (SELECTIONS.__contains__, f"be one of {', '.join(SELECTIONS)}"),
+                "phases": (PHASES.__contains__, f"be one of {', '.join(PHASES)}"),
                 "min_events epochs max_events read_rows": (
                     lambda value: value >= 1,
                     "be at least 1",
@@ -119,7 +130,10 @@ class NightConfig:
                 "user_shares item_shares": (lambda value: value >= 1, "be at least 1"),
                 "held_out_share": (lambda value: 0.0 < value < 1.0, "lie in (0, 1)"),
                 "learning_rate_scale": (lambda value: value > 0, "be above 0"),
-                "handover softness smoothing": (lambda value: 0.0 <= value < 1.0, "lie in [0, 1)"),
+                "handover softness smoothing planning_gain": (
+                    lambda value: 0.0 <= value < 1.0,
+                    "lie in [0, 1)",
+                ),
                 "temperature drift_weight": (lambda value: value > 0, "be above 0"),
                 "pace_batches drift_target replay_ratio max_quality_loss max_forgetting "
                 "max_logloss_rise "

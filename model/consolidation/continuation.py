@@ -7,11 +7,12 @@ forgotten.
 """
 
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from model.consolidation.categories import TwoPhases, partition, planning, set_aside
 from model.consolidation.config import NightConfig
 from model.consolidation.handover import handed_over
 from model.consolidation.replay import draw
@@ -143,6 +144,7 @@ class Candidate:
       losses: [epochs] mean training loss in nats; None where it was not finite.
       drifts: [steps] drift from the served model in nats, and its weight; empty where
         training was free to drift.
+      phases: How the two phases of learning went, as plain JSON; None where there was one.
       not_finite: Names of arrays that hold a number that is not finite.
     """
 
@@ -152,6 +154,7 @@ class Candidate:
     selection: Selection
     losses: list[float | None]
     drifts: list[tuple[float, float]]
+    phases: dict[str, Any] | None
     not_finite: tuple[str, ...]
 
 
@@ -174,6 +177,7 @@ def teach(
     """
     rng = np.random.default_rng(seed)
     selection = selected(night, config, rng)
+    selection, phases = _phases(night, selection, config, seed)
     n_replayed = round(config.replay_ratio * len(selection.taken))
     drawn = draw(night.actors[night.old], night.examples.item[night.old], n_replayed, rng)
     replayed = night.old[drawn]
@@ -189,6 +193,7 @@ def teach(
             config.epochs,
             learning_rate_scale=config.learning_rate_scale,
             guidance=_guidance(night, config),
+            planning=None if phases is None else phases.planning,
             paced_by=_paced_by(night, slow, config),
             on_progress=on_progress,
         ),
@@ -209,8 +214,25 @@ def teach(
         selection=selection,
         losses=[loss if np.isfinite(loss) else None for loss in fitted.losses],
         drifts=fitted.drifts,
+        phases=None if phases is None else phases.told(fitted.course),
         not_finite=not_finite,
     )
+
+
+def _phases(
+    night: Night, selection: Selection, config: NightConfig, seed: int
+) -> tuple[Selection, TwoPhases | None]:
+    """What of the selection is learned, the rest being watched, and how in two phases."""
+    if config.phases == "none":
+        return selection, None
+    rng = np.random.default_rng([seed, 1])
+    learned, watched = set_aside(selection.taken, rng)
+    found = partition(night.served.space, night.metadata, config.category)
+    if config.phases == "placebo":
+        found = found.shuffled(rng)
+    plan = planning(night.served, night.examples, (learned, watched), found, config)
+    counts = {**selection.counts, "taken": len(learned), "watched": len(watched)}
+    return replace(selection, taken=learned, counts=counts), TwoPhases(found, plan)
 
 
 def _guidance(night: Night, config: NightConfig) -> Guidance:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from model.slow.config import SlowConfig
 from model.slow.examples import Examples
+from model.slow.phases import Planning
 from model.slow.reference import Competing, Guidance, as_probe
 from model.slow.vocabulary import UNKNOWN
 
@@ -139,8 +140,10 @@ class Batches:
         parameters: Mapping[str, NDArray[Any]],
         config: SlowConfig,
         guidance: Guidance | None = None,
+        planning: Planning | None = None,
     ) -> None:
         self._guidance = guidance or Guidance()
+        self._planning = planning
         self._examples = examples
         self._which = which
         self._crosses = Crosses(
@@ -184,7 +187,7 @@ class Batches:
         arrays = self.batch(rows_of(which), rows_of(which[:0]), rng)
         competing = self._competing(arrays)
         scores = competing.scores(probes.scorer, self._examples, which, arrays["goal"])
-        for name in ("soft", "softness"):
+        for name in ("soft", "softness", "planning", "categories"):
             arrays.pop(name, None)
         return {"probe": as_probe(arrays, probes, competing, scores)}
 
@@ -234,6 +237,12 @@ class Batches:
                 ),
                 "softness": teacher.softness[ranked.which],
                 "temperature": np.float32(teacher.temperature),
+            }
+        if self._planning is not None:
+            categories = self._planning.categories
+            arrays |= {
+                "planning": self._planning.weights[ranked.which],
+                "categories": categories[arrays.get("candidates", slice(None))],
             }
         if self._wide:
             rows = examples.space.wide_rows(queries)[:n_ranked]

@@ -16,6 +16,7 @@ from model.slow.engine import tf
 from model.slow.evaluation import evaluate
 from model.slow.examples import Examples
 from model.slow.parameters import Parameters
+from model.slow.phases import Check, Course, Planning, measured, settled
 from model.slow.reference import AdaptiveWeight, Guidance
 from model.slow.scorer import SlowScorer
 from model.slow.wide_deep import WideDeep
@@ -45,6 +46,7 @@ class Plan:
         after their loss was lowest, and the arrays of that moment are kept.
       learning_rate_scale: Factor on both learning rates.
       guidance: A reference to stay near to or to learn from; None for none.
+      planning: How to learn in two phases; None to learn in one.
       paced_by: Positions of events that the starting arrays have learned, to measure the
         usual size of gradients on; None where nothing has been learned yet.
       on_progress: Called after every step.
@@ -55,6 +57,7 @@ class Plan:
     validation: NDArray[np.intp] | None = None
     learning_rate_scale: float = 1.0
     guidance: Guidance | None = None
+    planning: Planning | None = None
     paced_by: NDArray[np.intp] | None = None
     on_progress: OnProgress | None = None
 
@@ -70,6 +73,7 @@ class Fit:
       validation: [epochs run] loss on the validation tail in nats; empty without one.
       drifts: [steps] drift from the reference on the step's probes in nats, and the weight
         that it had in the loss; empty without probes.
+      course: How the two phases went; None where there was one.
     """
 
     parameters: Parameters
@@ -77,6 +81,7 @@ class Fit:
     losses: list[float]
     validation: list[float]
     drifts: list[tuple[float, float]] = field(default_factory=list)
+    course: Course | None = None
 
 
 def fit(
@@ -98,7 +103,7 @@ def fit(
     tf.config.experimental.enable_op_determinism()
     tf.random.set_seed(plan.seed)
     rng = np.random.default_rng(plan.seed)
-    batches = Batches(examples, train, parameters, config, plan.guidance)
+    batches = Batches(examples, train, parameters, config, plan.guidance, plan.planning)
     model = WideDeep(parameters, config)
     model.optimise(plan.learning_rate_scale)
     leash = _Leash(model, plan.guidance)
@@ -106,6 +111,7 @@ def fit(
         measured = Batches(examples, plan.paced_by, parameters, config)
         model.pace(_ahead(measured.epoch(np.random.default_rng(plan.seed))))
     n_steps = batches.n_steps * plan.epochs
+    phases = _Phases(model, plan.planning, examples, parameters, n_steps)
     step = _step_function(model)
     best, best_epoch = dict(parameters), 0
     losses: list[float] = []
@@ -115,6 +121,7 @@ def fit(
         for done, batch in enumerate(_ahead(batches.epoch(rng)), start=1):
             total += float(step(batch))
             leash.felt()
+            phases.felt((epoch - 1) * batches.n_steps + done)
             if plan.on_progress is not None:
                 note = f"epoch {epoch}, loss {total / done:.3f}"
                 plan.on_progress((epoch - 1) * batches.n_steps + done, n_steps, note)
@@ -130,7 +137,7 @@ def fit(
             best, best_epoch = current, epoch
         elif epoch - best_epoch >= config.patience:
             break
-    return Fit(best, best_epoch, losses, curve, leash.drifts)
+    return Fit(best, best_epoch, losses, curve, leash.drifts, phases.course())
 
 
 class _Leash:
@@ -155,6 +162,47 @@ class _Leash:
         drift = float(self._model.drift)
         self.drifts.append((drift, self._weight.value))
         self._model.drift_weight.assign(self._weight.after(drift))
+
+
+class _Phases:
+    """Looks from time to time whether the second phase may begin, and begins it."""
+
+    def __init__(
+        self,
+        model: WideDeep,
+        planning: Planning | None,
+        examples: Examples,
+        parameters: Parameters,
+        n_steps: int,
+    ) -> None:
+        self._model, self._planning = model, planning
+        self._examples, self._parameters = examples, parameters
+        self._n_steps = n_steps
+        self._switch: int | None = None
+        self._checks: list[Check] = []
+        self.felt(0)
+
+    def felt(self, step: int) -> None:
+        """Takes note that so many steps are behind."""
+        planning = self._planning
+        if planning is None or not len(planning.watched):
+            return
+        if step % max(self._n_steps // planning.checks, 1):
+            return
+        current = self._parameters | self._model.trained_parameters()
+        bundle = make_bundle(self._examples.space, current, planning.calibration)
+        self._checks.append(
+            measured(bundle, self._examples, planning.watched, planning.categories, step)
+        )
+        if self._switch is None and settled(self._checks):
+            self._switch = step
+            self._model.planning_weight.assign(1.0)
+
+    def course(self) -> Course | None:
+        """How it went."""
+        if self._planning is None:
+            return None
+        return Course(self._n_steps, self._switch, tuple(self._checks))
 
 
 def _step_function(model: WideDeep) -> Callable[[dict[str, Any]], Any]:

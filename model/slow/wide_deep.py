@@ -70,6 +70,7 @@ class WideDeep(tfrs.Model):
         self.deep = DeepTowers(parameters, config)
         self.drift = tf.Variable(0.0, trainable=False)
         self.drift_weight = tf.Variable(0.0, trainable=False)
+        self.planning_weight = tf.Variable(0.0, trainable=False)
         self.retrieval = CatalogueRetrieval()
         self.outcome = tfrs.tasks.Ranking(
             loss=tf.keras.losses.BinaryCrossentropy(
@@ -169,7 +170,8 @@ class WideDeep(tfrs.Model):
     def compute_loss(self, inputs: Mapping[str, Any], training: bool = False) -> Any:  # noqa: FBT001, FBT002 - the library's signature
         """Retrieval loss on the successes plus the weighted outcome loss on all, in nats.
 
-        With probes in the batch the weighted drift is added, with a teacher its soft lists.
+        With probes in the batch the weighted drift is added, with a teacher its soft lists,
+        with weights of planning what these add to the loss of the categories.
         """
         chance = Chance(inputs["seed"]) if training else None
         scores, hidden, vectors = self.logits(inputs, chance)
@@ -184,7 +186,19 @@ class WideDeep(tfrs.Model):
         loss = retrieval + self._config.outcome_weight * outcome
         if "probe" in inputs:
             loss += self.drift_weight * self.drifted(inputs["probe"])
+        if "planning" in inputs:
+            loss += self.planning_weight * self.planned(scores, inputs)
         return loss
+
+    def planned(self, scores: Any, inputs: Mapping[str, Any]) -> Any:
+        """What weights other than 1 on -log P(category of the target) add to the loss, in nats."""
+        categories, weight = inputs["categories"], inputs["weight"]
+        own = tf.gather(categories, inputs["goal"])[:, None] == categories[None, :]
+        inside = tf.reduce_logsumexp(tf.where(own, scores, -NO_CANDIDATE), axis=1)
+        loss = tf.reduce_logsumexp(scores, axis=1) - inside
+        hard = weight * (1.0 - inputs["softness"]) if "softness" in inputs else weight
+        extra = (inputs["planning"] - 1.0) * hard
+        return tf.reduce_sum(extra * loss) / tf.maximum(tf.reduce_sum(weight), 1e-9)
 
     def _retrieval(self, scores: Any, inputs: Mapping[str, Any]) -> Any:
         """The loss of the lists: against what was chosen, and against the teacher's."""

@@ -78,6 +78,16 @@ PRODUCT: Final[Mapping[str, ProductArm]] = {
     "ours+handover": ProductArm(
         "consolidate", "ours, new crosses begin at what the day said", night={"handover": 0.5}
     ),
+    "ours+phases": ProductArm(
+        "consolidate",
+        "ours, nights that learn which item of a category before which category",
+        night={"phases": "category"},
+    ),
+    "ours+phases-placebo": ProductArm(
+        "consolidate",
+        "placebo: the same two phases with categories drawn by lot",
+        night={"phases": "placebo"},
+    ),
     "ours-half": ProductArm(
         "consolidate",
         "ours, nights learn the surprising and repeated half of the events",

@@ -2,17 +2,14 @@
 
 import json
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from model.interactions import Event, ItemChange
-from model.storage.event_log import open_log
 from model.storage.registry import Registry
 from model.workspace import Workspace
 from tests.nights import LATER_MS, append
@@ -44,14 +41,6 @@ def flipped(events):
         Event(e.event_id, e.event_type, e.timestamp_ms, e.user_id, e.item_id, 6.0 - e.value)
         for e in events
     ]
-
-
-def log_rows(home):
-    log = open_log(Workspace(home).log_path)
-    try:
-        return log.tail(0)
-    finally:
-        log.close()
 
 
 def test_a_good_night_is_published_with_its_verdicts(tiny_home):
@@ -133,36 +122,8 @@ def test_the_same_night_again_makes_the_same_bits(tiny_home, tmp_path):
     assert digests[0] == digests[1]
 
 
-def test_two_runs_at_once_the_second_says_so_and_leaves(tiny_home):
-    append(tiny_home, next_day())
-    with registry(tiny_home).lock():
-        done, _ = night(tiny_home)
-    assert done.returncode == 2
-    assert "Traceback" not in done.stderr
-    assert "another" in done.stderr.lower()
-
-
 def test_without_a_model_the_night_says_what_to_do(tiny_home):
     shutil.rmtree(Workspace(tiny_home).models)
     done, _ = night(tiny_home)
     assert done.returncode == 2
     assert "train one first" in done.stderr
-
-
-@pytest.mark.parametrize("round_number", range(3))
-def test_a_night_that_is_killed_leaves_the_served_model_and_the_log_alone(tiny_home, round_number):
-    append(tiny_home, next_day())
-    before, rows = registry(tiny_home).current(), log_rows(tiny_home)
-    # from the first import to the last rename takes some seven seconds
-    delay_s = np.random.default_rng(round_number).uniform(0.5, 8.0)
-    job = subprocess.Popen(command(tiny_home), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    time.sleep(delay_s)
-    job.send_signal(signal.SIGKILL)
-    job.wait()
-    current = registry(tiny_home).current()
-    registry(tiny_home).open(current)
-    assert current == before or registry(tiny_home).manifest(current)["parent"] == before
-    assert log_rows(tiny_home) == rows
-    done, report = night(tiny_home)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert report["verdict"] in ("published", "nothing_new")
