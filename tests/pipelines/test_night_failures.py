@@ -146,9 +146,10 @@ def test_of_two_nights_at_once_the_second_says_so_and_leaves(tiny_home):
         assert first.stdout.readline().startswith("Teaching")
         first.send_signal(signal.SIGSTOP)
         second = consolidate(tiny_home)
-        assert state(tiny_home)[0] == before
+        meanwhile, _ = state(tiny_home)
         first.send_signal(signal.SIGCONT)
         report = json.loads(first.stdout.read().splitlines()[-1])
+    assert meanwhile == before
     assert second.returncode == 2
     assert "another" in second.stderr.lower()
     assert "Traceback" not in second.stderr
