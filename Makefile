@@ -52,6 +52,7 @@ test-slow: $(READY)  ## The other tests
 
 fuzz: $(READY)  ## Long runs of the property tests, requests from the schema, sudden deaths
 	$(BIN)/pytest -m "(hypothesis or fuzz) and not tf" --hypothesis-profile fuzz --timeout 1800 $(ARGS)
+	$(BIN)/pytest tests/pipelines/test_night_failures.py --hypothesis-profile fuzz --timeout 1800
 
 bench: $(READY)  ## Speed and size, as ratios against their baselines in one run
 	$(BIN)/slowwave bench $(ARGS)

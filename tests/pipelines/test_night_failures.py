@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from model.storage.event_log import open_log
 from model.storage.registry import Registry
@@ -23,12 +24,10 @@ from tests.worlds import ratings
 pytestmark = pytest.mark.tf
 
 PUBLISHING = STAGES.index("settled")
-ALWAYS_TRIED, TRIED = 3, 20
+# three moments, and twenty in the long form (`make fuzz`)
+TRIED = 3 if (settings.default or settings()).max_examples < 1_000 else 20
 # shares of a night's work: from the start of its process to its end
-MOMENTS = [
-    pytest.param(share, id=f"{share:.2f}", marks=[pytest.mark.slow] * (n >= ALWAYS_TRIED))
-    for n, share in enumerate(np.random.default_rng(2).random(TRIED).tolist())
-]
+MOMENTS = np.random.default_rng(2).random(TRIED).tolist()
 
 
 def state(home):
@@ -114,7 +113,7 @@ def test_a_night_killed_after_any_stage_leaves_a_whole_model_and_the_log(tiny_ho
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("share", MOMENTS)
+@pytest.mark.parametrize("share", MOMENTS, ids="{:.2f}".format)
 def test_a_night_killed_at_any_moment_leaves_a_whole_model_and_the_log(
     eventful_home, night_s, tmp_path, share
 ):
