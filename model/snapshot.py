@@ -5,9 +5,10 @@ can always be made again, so one that is missing, damaged or of something else i
 over; and it is dropped when a user is erased, because it may hold something of theirs.
 """
 
+import contextlib
+import hashlib
 import io
 import json
-import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version as distribution_version
@@ -23,6 +24,8 @@ from model.interactions import EventRules, ItemChange
 from model.storage.event_log import EventLog
 
 FORMAT: Final = "slowwave-memory/1"
+
+_DIGEST_BYTES: Final = 32
 
 
 @dataclass(frozen=True)
@@ -74,9 +77,11 @@ def save(path: Path, snapshot: Snapshot, made_of: Mapping[str, Any], log: EventL
         **under("items", from_texts(items)),
         **under("memory", snapshot.arrays),
     }
-    content = io.BytesIO()
-    np.savez(content, allow_pickle=False, **arrays)
-    write_atomically(path, content.getvalue())
+    file = io.BytesIO()
+    np.savez(file, allow_pickle=False, **arrays)
+    content = file.getvalue()
+    # an archive hides some damage: a wrong byte in its directory can lose it an array
+    write_atomically(path, hashlib.sha256(content).digest() + content)
     if len(log.erasures()) != made_of["erasures"]:
         drop(path)
 
@@ -87,21 +92,25 @@ def load(path: Path, made_of: Mapping[str, Any], log: EventLog) -> Snapshot | No
     One that was made before a user was erased is dropped.
     """
     try:
-        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-            arrays = dict(file)
-        header = json.loads(to_texts(part("header", arrays))[0])
-        row = header.pop("row")
-        if header.get("erasures") != made_of["erasures"]:
-            drop(path)
-        if header != made_of or row != _row(log, int(row[0])):
-            return None
-        items = [ItemChange(**_item(json.loads(text))) for text in to_texts(part("items", arrays))]
-        return Snapshot(items, part("memory", arrays))
-    except (ValueError, KeyError, IndexError, TypeError, EOFError, zipfile.BadZipFile):
-        drop(path)
-        return None
+        sealed = path.read_bytes()
     except OSError:
         return None
+    digest, content = sealed[:_DIGEST_BYTES], sealed[_DIGEST_BYTES:]
+    if hashlib.sha256(content).digest() != digest:
+        with contextlib.suppress(OSError):
+            drop(path)
+        return None
+    with np.load(io.BytesIO(content), allow_pickle=False) as file:
+        arrays = dict(file)
+    header = json.loads(to_texts(part("header", arrays))[0])
+    row = header.pop("row")
+    if header.get("erasures") != made_of["erasures"]:
+        with contextlib.suppress(OSError):
+            drop(path)
+    if header != made_of or row != _row(log, int(row[0])):
+        return None
+    items = [ItemChange(**_item(json.loads(text))) for text in to_texts(part("items", arrays))]
+    return Snapshot(items, part("memory", arrays))
 
 
 def drop(path: Path) -> None:

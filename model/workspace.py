@@ -47,7 +47,7 @@ class Workspace:
     @property
     def snapshot_path(self) -> Path:
         """What a worker remembers of everyone (`model.snapshot`)."""
-        return self.memory / "snapshot.npz"
+        return self.memory / "snapshot"
 
     @property
     def jobs(self) -> Path:

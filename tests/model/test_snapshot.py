@@ -1,5 +1,6 @@
 """A memory in a file: worth as much as the log it stands for, and never trusted blindly."""
 
+import io
 import json
 
 import numpy as np
@@ -139,9 +140,22 @@ def test_a_damaged_snapshot_is_dropped(log, path, share):
     assert not path.exists()
 
 
+def test_a_snapshot_with_a_wrong_byte_anywhere_is_dropped(log, path):
+    keep(log, path)
+    whole, rng = path.read_bytes(), np.random.default_rng(0)
+    places = np.concatenate([rng.integers(0, len(whole), 100), len(whole) - 1 - np.arange(1_500)])
+    for place in places.tolist():
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << int(rng.integers(8))
+        path.write_bytes(damaged)
+        assert snapshot.load(path, made_of(log), log) is None
+        assert not path.exists()
+
+
 def test_a_snapshot_holds_no_pickles(log, path):
     keep(log, path)
-    with np.load(path, allow_pickle=False) as file:
+    content = io.BytesIO(path.read_bytes()[32:])
+    with np.load(content, allow_pickle=False) as file:
         assert all(file[name].dtype != object for name in file.files)
         header = json.loads(file["header.bytes"].tobytes())
     assert header["format"] == snapshot.FORMAT
