@@ -169,8 +169,7 @@ class _Asking:
             allowed[recommender.seen(query)] = False
         if target == 0 or not allowed[target]:
             return None
-        of_parts, of_lifts = (each.astype(np.float32) for each in self.start)
-        total = of_parts @ parts + np.log1p(of_lifts @ lifts)
+        total = self.start.single().scores(parts.T, lifts.T)
         allowed[target] = False
         candidates, offsets = _candidates(_chances([*parts[SHARES], total], allowed), self.rng)
         candidates = np.concatenate([[target], candidates])

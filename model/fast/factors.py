@@ -34,8 +34,18 @@ class Factors(NamedTuple):
       of_lifts: [lifts] at least 0.
     """
 
-    of_parts: NDArray[np.float64]
-    of_lifts: NDArray[np.float64]
+    of_parts: NDArray[np.floating]
+    of_lifts: NDArray[np.floating]
+
+    def scores(
+        self, parts: NDArray[np.floating], lifts: NDArray[np.floating]
+    ) -> NDArray[np.floating]:
+        """[...] the mixture of [..., parts] and [..., lifts]."""
+        return np.asarray(parts @ self.of_parts + np.log1p(lifts @ self.of_lifts))
+
+    def single(self) -> "Factors":
+        """The same in single precision."""
+        return Factors(*(each.astype(np.float32) for each in self))
 
 
 def fit_factors(choices: Choices, start: Factors, *, strength: float) -> Factors:
@@ -78,9 +88,7 @@ def fit_factors(choices: Choices, start: Factors, *, strength: float) -> Factors
 
 def mean_gain(choices: Choices, factors: Factors) -> float:
     """Mean NDCG@10 of what was chosen under these factors; ties count as lost."""
-    scores = choices.parts @ factors.of_parts.astype(np.float32) + np.log1p(
-        choices.lifts @ factors.of_lifts.astype(np.float32)
-    )
+    scores = factors.single().scores(choices.parts, choices.lifts)
     counts = np.exp(choices.offsets)
     counts[:, 0] = 1.0
     rank = (counts * (scores >= scores[:, :1])).sum(axis=1)
@@ -102,8 +110,7 @@ def _as_two(at: NDArray[np.float64], n_parts: int) -> Factors:
 
 
 def _loss(choices: Choices, factors: Factors) -> tuple[float, NDArray[np.float64]]:
-    scores = choices.offsets.astype(np.float64) + choices.parts @ factors.of_parts
-    scores += np.log1p(choices.lifts @ factors.of_lifts)
+    scores = choices.offsets + factors.scores(choices.parts, choices.lifts)
     scores -= scores.max(axis=1, keepdims=True)
     chances = np.exp(scores)
     total = chances.sum(axis=1, keepdims=True)

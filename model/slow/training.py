@@ -108,8 +108,8 @@ def fit(
     model.optimise(plan.learning_rate_scale)
     leash = _Leash(model, plan.guidance)
     if plan.paced_by is not None and len(plan.paced_by):
-        measured = Batches(examples, plan.paced_by, parameters, config)
-        model.pace(_ahead(measured.epoch(np.random.default_rng(plan.seed))))
+        learned = Batches(examples, plan.paced_by, parameters, config)
+        model.pace(_ahead(learned.epoch(np.random.default_rng(plan.seed))))
     n_steps = batches.n_steps * plan.epochs
     phases = _Phases(model, plan.planning, examples, parameters, n_steps)
     step = _step_function(model)

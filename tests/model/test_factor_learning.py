@@ -6,18 +6,16 @@ import pytest
 from model.factor_learning import Lesson, learn_factors
 from model.fast.config import MemoryConfig
 from model.fast.mixing import Mixing
-from model.interactions import Event, EventRules
+from model.interactions import EventRules
 from model.recommender import Recommender
 from model.request import Query
 from model.slow.scorer import SlowScorer
 from model.storage.event_log import open_log
 from model.storage.log_up_to import LogUpTo
-from tests.tiny_model import tiny_model
-from tests.worlds import metadata, ratings
+from tests.recommending import EVENTS, MODEL, NOW_MS, event
+from tests.worlds import metadata
 
-EVENTS = ratings(np.random.default_rng(0))
-NOW_MS = EVENTS[-1].timestamp_ms + 60_000
-SCORER = SlowScorer(tiny_model().bundle)
+SCORER = SlowScorer(MODEL.bundle)
 RULES, CONFIG = EventRules(), MemoryConfig()
 
 
@@ -33,12 +31,11 @@ def news(n_hours=30, per_hour=30):
     """Each hour everybody reads one of two items, and the hour after that another two."""
     rng = np.random.default_rng(1)
     return [
-        Event(
+        event(
             f"n{hour}-{n}",
-            "click",
-            NOW_MS + hour * 3_600_000 + n * 60_000,
-            user_id=f"reader{hour}-{n}",
-            item_id=f"i{(2 * hour + rng.integers(2)) % 40}",
+            user=f"reader{hour}-{n}",
+            item=f"i{(2 * hour + rng.integers(2)) % 40}",
+            at=NOW_MS + hour * 3_600_000 + n * 60_000,
         )
         for hour in range(n_hours)
         for n in range(per_hour)
@@ -66,12 +63,11 @@ def sessions(n_sessions=150, *, back=True):
         first, other = rng.choice(40, 2, replace=False).tolist()
         items = [first, other, first] if back else [first, other]
         found += [
-            Event(
+            event(
                 f"s{n}-{place}",
-                "click",
-                NOW_MS + n * 600_000 + place * 20_000,
-                user_id=f"shopper{n}",
-                item_id=f"i{item}",
+                user=f"shopper{n}",
+                item=f"i{item}",
+                at=NOW_MS + n * 600_000 + place * 20_000,
             )
             for place, item in enumerate(items)
         ]
