@@ -22,11 +22,13 @@ from model.slow.scorer import SlowScorer
 from model.storage.event_log import LogReader, event_of, event_rows
 from model.storage.log_up_to import LogUpTo
 
-_STRENGTH: Final = 4.0
+_STRENGTH: Final = float(__import__("os").environ.get("XS", "4"))
+_LEARNED_STRENGTH: Final = float(__import__("os").environ.get("XL", "4"))
 _SURE: Final = 200
 _DRAWN: Final = 100
 _LEAST_QUESTIONS: Final = 100
 _MOST_QUESTIONS: Final = 2_000
+_MOST_AGAIN: Final = int(__import__("os").environ.get("XQ", "2000"))
 # Share of successes with an item of before from which on people are said to come back; where
 # they hardly do, what they have met is left out, as it is in their lists.
 _RETURNS: Final = 0.05
@@ -92,8 +94,10 @@ def learn_factors(
     questions, with_met = _questions(log, rules, lesson)
     if len(questions) < _LEAST_QUESTIONS:
         return None
-    if len(questions) > _MOST_QUESTIONS:
-        chosen = np.sort(rng.choice(len(questions), _MOST_QUESTIONS, replace=False))
+    learned = lesson.start != Mixing()
+    most = _MOST_AGAIN if learned else _MOST_QUESTIONS
+    if len(questions) > most:
+        chosen = np.sort(rng.choice(len(questions), most, replace=False))
         questions = [questions[at] for at in chosen.tolist()]
     first = questions[0].end
     shown = LogUpTo(log, first, events_after=first - _MOST_REMEMBERED)
@@ -105,7 +109,8 @@ def learn_factors(
     if len(asked) < _LEAST_QUESTIONS:
         return None
     choices = Choices(*(np.stack(part) for part in zip(*asked, strict=True)))
-    factors = fit_factors(choices, start, strength=_STRENGTH)
+    strength = _LEARNED_STRENGTH if learned else _STRENGTH
+    factors = fit_factors(choices, start, strength=strength)
     report = {
         "questions": len(asked),
         "with_met": with_met,

@@ -179,7 +179,7 @@ class FastWide:
           items] lifts.
         """
         share, memory = self._catalogue.share, self._memory
-        levels, _ = memory.trending.levels(share, now_ms)
+        levels, shares = memory.trending.levels(share, now_ms)
         n_levels, n_decays = len(levels), len(CROSS_HALF_LIVES)
         groups = len(PLACES) + len(self.context_fields)
         found = np.zeros((n_levels + groups * n_decays, len(share)), np.float32)
@@ -192,8 +192,8 @@ class FastWide:
         known = [slot for slot in slots if slot not in self._unknown]
         if not recent and not known:
             return found, lifts
-        self.trending(now_ms)
-        present, rows = self._shares, Active(recent, known).rows
+        present = np.array([shares[place] for place in CROSS_HALF_LIVES])
+        rows = Active(recent, known).rows
         cells = memory.crosses.cells(rows, now_ms, lambda which: present[:, which])
         of_row = [n for n, (start, end) in enumerate(PLACES) for _ in range(start, end)]
         of_row = of_row[: len(recent)] + [

@@ -27,6 +27,7 @@ from model.prepared import Prepared, as_added, shifted, side_by_side, sources
 from model.recollection import Fate, Recollection, fate_of, recollection
 from model.request import PARTS, Query, Recommendation
 from model.slow.bundle import load_bundle
+from model.slow.features import QueryBatch
 from model.slow.scorer import FloatArray, Slow, SlowScorer
 from model.snapshot import Snapshot
 from model.storage.event_log import ReadableLog
@@ -173,8 +174,6 @@ class Recommender:
         self.catch_up()
         view, now_ms = self._views.of(query), query.now_ms
         slots = self._moments.of_request(query.context, now_ms)
-        moment = np.array([slots], np.int32).reshape(1, -1)
-        attributes = np.concatenate([view.history.attributes, moment], axis=1)
         active = self._fast.active(view.liked, slots)
         fast = self._fast.row(active, now_ms)
         lessons = self._fast.lessons(view.segments, now_ms) if self._config.lesson_weight else None
@@ -183,7 +182,7 @@ class Recommender:
         base = np.where(self.catalogue.allowed(now_ms), self._bias() + fast, -np.inf)
         return Prepared(
             view=view,
-            batch=view.history._replace(attributes=attributes),
+            batch=view.at(slots),
             active=active,
             fast=fast,
             own=view.personal.weights.at(now_ms).astype(np.float32) * self._fast_factor,
@@ -232,15 +231,16 @@ class Recommender:
 
         Both in the order of `Mixing.as_factors`; for the mixture see `Factors`.
         """
-        prepared, now_ms = self.prepare(query), query.now_ms
-        slow = self._scorer.score_hidden(
-            self.hidden([prepared]), self._rows(prepared), self.catalogue.vectors
-        )
+        self.catch_up()
+        view, now_ms = self._views.of(query), query.now_ms
         slots = self._moments.of_request(query.context, now_ms)
-        wide, lifts = self._fast.parts(prepared.view.liked, slots, now_ms)
-        lessons = self._fast.lessons(prepared.view.segments, now_ms)
+        batch = view.at(slots)
+        hidden = self._scorer.hidden(view.inputs, batch.attributes)
+        slow = self._scorer.score_hidden(hidden, self._rows(view, batch), self.catalogue.vectors)
+        wide, lifts = self._fast.parts(view.liked, slots, now_ms)
+        lessons = self._fast.lessons(view.segments, now_ms)
         n_levels, bias = len(self._mixing.trending), self.catalogue.bias
-        own = prepared.view.personal.weights.at(now_ms).astype(np.float32)
+        own = view.personal.weights.at(now_ms).astype(np.float32)
         parts = np.concatenate(
             [
                 slow.wide + slow.deep,
@@ -315,7 +315,7 @@ class Recommender:
     def _slow(self, requests: Sequence[Prepared]) -> Slow:
         """The slow score of the whole catalogue, from what the views have ready."""
         hidden = self.hidden(requests)
-        rows = [self._rows(request) for request in requests]
+        rows = [self._rows(request.view, request.batch) for request in requests]
         table = rows[0] if len(rows) == 1 else side_by_side(rows)
         slow = self._scorer.score_hidden(hidden, table, self.catalogue.vectors)
         trust = np.float32(self._mixing.slow)
@@ -328,9 +328,8 @@ class Recommender:
         bias, factor = self.catalogue.bias, np.float32(self._mixing.bias)
         return bias if factor == 1.0 else factor * bias
 
-    def _rows(self, request: Prepared) -> NDArray[np.int32]:
-        view, attributes = request.view, request.batch.attributes
-        moment = attributes[:, view.history.attributes.shape[1] :]
+    def _rows(self, view: View, batch: QueryBatch) -> NDArray[np.int32]:
+        moment = batch.attributes[:, view.history.attributes.shape[1] :]
         return np.concatenate([view.rows, self._scorer.space.attribute_rows(moment)], axis=1)
 
     def _top(

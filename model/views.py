@@ -1,7 +1,7 @@
 """What is known of the one who asks, in the slow model's numbers, until the next event."""
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -34,6 +34,12 @@ class View(NamedTuple):
     seen: NDArray[np.int64]
     refused: NDArray[np.int64]
     known: bool
+
+    def at(self, moment: Sequence[int]) -> QueryBatch:
+        """`history` at a moment, whose attributes have these joint numbers."""
+        slots = np.array([moment], np.int32).reshape(1, -1)
+        known = self.history.attributes
+        return self.history._replace(attributes=np.concatenate([known, slots], axis=1))
 
 
 class Views:

@@ -138,7 +138,7 @@ def _judged(
         drift(before, bundle, examples, night.frozen, night.n_known)
         for before in (served, candidate.start)
     )
-    floor = _floor(night, bundle, run)
+    floor = _floor(night, candidate, bundle, run)
     dormant = dormant_share(bundle, examples, night.frozen)
     verdicts = [
         *judge(compared.measured, policy),
@@ -165,14 +165,21 @@ def _chosen(night: Night, which: Positions) -> NDArray[np.int32]:
     return np.asarray(night.examples.item[which[night.examples.success[which]]], np.int32)
 
 
-def _floor(night: Night, candidate: Bundle, run: NightRun) -> float | None:
+def _floor(night: Night, candidate: Candidate, written: Bundle, run: NightRun) -> float | None:
     """The candidate's mean drift from its twins: the same night with other seeds."""
     config, found = run.config, []
     for number in range(config.night.twins):
         seed = run.seed + _TWIN_SEED * (number + 1)
         with run.console.progress("Learning again with another seed", 1.0) as bar:
-            twin = teach(night, config.slow, config.night, seed=seed, on_progress=on_bar(bar))
-        apart = drift(twin.bundle, candidate, night.examples, night.frozen, night.n_known)
+            twin = teach(
+                night,
+                config.slow,
+                config.night,
+                seed=seed,
+                twin=candidate,
+                on_progress=on_bar(bar),
+            )
+        apart = drift(twin.bundle, written, night.examples, night.frozen, night.n_known)
         if apart is not None and not twin.not_finite:
             found.append(apart.nats)
     return float(np.mean(found)) if found else None

@@ -6,7 +6,7 @@ beside the head. Frozen events are neither learned nor replayed; the old ones sh
 forgotten.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -36,7 +36,7 @@ from model.slow.parameters import Parameters, log_share, share
 from model.slow.reference import Guidance, Probes, Teacher
 from model.slow.scorer import SlowScorer
 from model.slow.space import admitted, success_counts
-from model.slow.training import OnProgress, Plan, fit
+from model.slow.training import OnProgress, Plan, Trainer
 
 Positions = NDArray[np.intp]
 
@@ -146,6 +146,7 @@ class Candidate:
         training was free to drift.
       phases: How the two phases of learning went, as plain JSON; None where there was one.
       not_finite: Names of arrays that hold a number that is not finite.
+      trainer: What trained it.
     """
 
     bundle: Bundle
@@ -156,6 +157,7 @@ class Candidate:
     drifts: list[tuple[float, float]]
     phases: dict[str, Any] | None
     not_finite: tuple[str, ...]
+    trainer: Trainer = field(repr=False)
 
 
 def teach(
@@ -164,6 +166,7 @@ def teach(
     config: NightConfig,
     *,
     seed: int,
+    twin: Candidate | None = None,
     on_progress: OnProgress | None = None,
 ) -> Candidate:
     """Trains the served model further on the head, with old events replayed among it.
@@ -173,6 +176,7 @@ def teach(
       slow: How the slow model trains.
       config: How a night does.
       seed: Decides what is replayed, shuffles and dropout.
+      twin: One of the same night and settings, to share what no seed decides.
       on_progress: Called after every step.
     """
     rng = np.random.default_rng(seed)
@@ -181,23 +185,22 @@ def teach(
     n_replayed = round(config.replay_ratio * len(selection.taken))
     drawn = draw(night.actors[night.old], night.examples.item[night.old], n_replayed, rng)
     replayed = night.old[drawn]
-    start = _prepared(night, selection.within, slow)
-    start = handed_over(start, night.served, night.examples, selection.within, config.handover)
-    fitted = fit(
-        dict(start.parameters),
-        night.examples,
-        np.concatenate([selection.taken, replayed]),
-        slow,
-        Plan(
-            seed,
-            config.epochs,
-            learning_rate_scale=config.learning_rate_scale,
-            guidance=_guidance(night, config),
-            planning=None if phases is None else phases.planning,
-            paced_by=_paced_by(night, slow, config),
-            on_progress=on_progress,
-        ),
+    plan = Plan(
+        seed,
+        config.epochs,
+        learning_rate_scale=config.learning_rate_scale,
+        guidance=_guidance(night, config),
+        planning=None if phases is None else phases.planning,
+        paced_by=_paced_by(night, slow, config),
+        on_progress=on_progress,
     )
+    if twin is None:
+        start = _prepared(night, selection.within, slow)
+        start = handed_over(start, night.served, night.examples, selection.within, config.handover)
+        trainer = Trainer(dict(start.parameters), night.examples, slow, plan)
+    else:
+        start, trainer = twin.start, twin.trainer
+    fitted = trainer.fit(np.concatenate([selection.taken, replayed]), plan)
     parameters, crosses = pruned(fitted.parameters)
     not_finite = tuple(name for name, array in parameters.items() if not np.isfinite(array).all())
     return Candidate(
@@ -216,6 +219,7 @@ def teach(
         drifts=fitted.drifts,
         phases=None if phases is None else phases.told(fitted.course),
         not_finite=not_finite,
+        trainer=trainer,
     )
 
 

@@ -100,44 +100,79 @@ def fit(
       config: Hyper-parameters.
       plan: How long and how hard.
     """
-    tf.config.experimental.enable_op_determinism()
-    tf.random.set_seed(plan.seed)
-    rng = np.random.default_rng(plan.seed)
-    batches = Batches(examples, train, parameters, config, plan.guidance, plan.planning)
-    model = WideDeep(parameters, config)
-    model.optimise(plan.learning_rate_scale)
-    leash = _Leash(model, plan.guidance)
-    if plan.paced_by is not None and len(plan.paced_by):
-        learned = Batches(examples, plan.paced_by, parameters, config)
-        model.pace(_ahead(learned.epoch(np.random.default_rng(plan.seed))))
-    n_steps = batches.n_steps * plan.epochs
-    phases = _Phases(model, plan.planning, examples, parameters, n_steps)
-    step = _step_function(model)
-    best, best_epoch = dict(parameters), 0
-    losses: list[float] = []
-    curve: list[float] = []
-    for epoch in range(1, plan.epochs + 1):
-        total = 0.0
-        for done, batch in enumerate(_ahead(batches.epoch(rng)), start=1):
-            total += float(step(batch))
-            leash.felt()
-            phases.felt((epoch - 1) * batches.n_steps + done)
-            if plan.on_progress is not None:
-                note = f"epoch {epoch}, loss {total / done:.3f}"
-                plan.on_progress((epoch - 1) * batches.n_steps + done, n_steps, note)
-        losses.append(total / max(batches.n_steps, 1))
-        current = parameters | model.trained_parameters()
-        if plan.validation is None:
-            best, best_epoch = current, epoch
-            continue
-        watched = make_bundle(examples.space, current, None)
-        judged = evaluate(watched, examples, plan.validation, most_ranked=_MOST_WATCHED)
-        curve.append(judged.joint_loss(config.outcome_weight))
-        if curve[-1] < min(curve[:-1], default=np.inf):
-            best, best_epoch = current, epoch
-        elif epoch - best_epoch >= config.patience:
-            break
-    return Fit(best, best_epoch, losses, curve, leash.drifts, phases.course())
+    return Trainer(parameters, examples, config, plan).fit(train, plan)
+
+
+class Trainer:
+    """Trains from the same arrays as often as it is asked to, and compiles the step once."""
+
+    def __init__(
+        self, parameters: Parameters, examples: Examples, config: SlowConfig, plan: Plan
+    ) -> None:
+        """Makes the model and its optimisers, paced as the plan says.
+
+        Args:
+          parameters: Where every fit starts; left unchanged.
+          examples: Encoded events.
+          config: Hyper-parameters.
+          plan: Of the first fit.
+        """
+        tf.config.experimental.enable_op_determinism()
+        tf.random.set_seed(plan.seed)
+        self._parameters, self._examples, self._config = parameters, examples, config
+        self._model = WideDeep(parameters, config)
+        self._model.optimise(plan.learning_rate_scale)
+        if plan.paced_by is not None and len(plan.paced_by):
+            learned = Batches(examples, plan.paced_by, parameters, config)
+            self._model.pace(_ahead(learned.epoch(np.random.default_rng(plan.seed))))
+        self._step = _step_function(self._model)
+        self._start = [variable.numpy().copy() for variable in self._model.state()]
+
+    def fit(self, train: NDArray[np.intp], plan: Plan) -> Fit:
+        """Trains both halves together, from the start.
+
+        Args:
+          train: Positions to learn from, shuffled anew every epoch.
+          plan: The first fit's, or one with the same guidance, learning rates and pace.
+        """
+        tf.random.set_seed(plan.seed)
+        for variable, value in zip(self._model.state(), self._start, strict=True):
+            variable.assign(value)
+        rng = np.random.default_rng(plan.seed)
+        parameters, examples = self._parameters, self._examples
+        batches = Batches(examples, train, parameters, self._config, plan.guidance, plan.planning)
+        leash = _Leash(self._model, plan.guidance)
+        n_steps = batches.n_steps * plan.epochs
+        phases = _Phases(self._model, plan.planning, examples, parameters, n_steps)
+        best, best_epoch = dict(parameters), 0
+        losses: list[float] = []
+        curve: list[float] = []
+        for epoch in range(1, plan.epochs + 1):
+            total = 0.0
+            for done, batch in enumerate(_ahead(batches.epoch(rng)), start=1):
+                total += float(self._step(batch))
+                leash.felt()
+                phases.felt((epoch - 1) * batches.n_steps + done)
+                if plan.on_progress is not None:
+                    note = f"epoch {epoch}, loss {total / done:.3f}"
+                    plan.on_progress((epoch - 1) * batches.n_steps + done, n_steps, note)
+            losses.append(total / max(batches.n_steps, 1))
+            current = parameters | self._model.trained_parameters()
+            if plan.validation is None:
+                best, best_epoch = current, epoch
+                continue
+            curve.append(self._watched(current, plan.validation))
+            if curve[-1] < min(curve[:-1], default=np.inf):
+                best, best_epoch = current, epoch
+            elif epoch - best_epoch >= self._config.patience:
+                break
+        return Fit(best, best_epoch, losses, curve, leash.drifts, phases.course())
+
+    def _watched(self, parameters: Parameters, validation: NDArray[np.intp]) -> float:
+        """The loss on the validation tail in nats."""
+        bundle = make_bundle(self._examples.space, parameters, None)
+        judged = evaluate(bundle, self._examples, validation, most_ranked=_MOST_WATCHED)
+        return judged.joint_loss(self._config.outcome_weight)
 
 
 class _Leash:

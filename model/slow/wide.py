@@ -72,7 +72,14 @@ class WarmFtrl(tf.keras.optimizers.legacy.Ftrl):
     the weight back.
     """
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._warm: set[Any] = set()
+
     def _create_slots(self, var_list: list[Any]) -> None:
+        # asked for again whenever a step is compiled for batches of another shape
+        var_list = [weights for weights in var_list if weights.ref() not in self._warm]
+        self._warm.update(weights.ref() for weights in var_list)
         super()._create_slots(var_list)
         l1 = self._get_hyper("l1_regularization_strength", tf.float32)
         step = self._get_hyper("learning_rate", tf.float32)

@@ -98,7 +98,8 @@ class WideDeep(tfrs.Model):
         wide = WarmFtrl(
             config.wide_learning_rate * scale, l1_regularization_strength=config.wide_l1
         )
-        self._deep_optimiser, self._deep_variables = deep, others
+        self._wide_optimiser, self._deep_optimiser = wide, deep
+        self._deep_variables = others
         # made here: a compiled step cannot make variables
         wide._create_all_weights(crosses)  # noqa: SLF001
         deep.build(others)
@@ -221,6 +222,10 @@ class WideDeep(tfrs.Model):
         drift = tf.reduce_mean(_divergence(own, probe["reference"]))
         self.drift.assign(drift)
         return drift
+
+    def state(self) -> list[Any]:
+        """Every variable that training moves, the optimisers' among them."""
+        return [*self.variables, *self._wide_optimiser.variables(), *self._deep_optimiser.variables]
 
     def trained_parameters(self) -> dict[str, NDArray[np.float32]]:
         """The trained arrays under their bundle names."""

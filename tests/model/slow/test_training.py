@@ -15,7 +15,7 @@ from model.slow.crosses import entries
 from model.slow.engine import tf
 from model.slow.evaluation import evaluate
 from model.slow.scorer import SlowScorer
-from model.slow.training import Plan, check_parity, fit
+from model.slow.training import Plan, Trainer, check_parity, fit
 from model.slow.wide_deep import WideDeep
 from tests.tiny_model import CONFIG, tiny_model, tiny_world_columns
 from tests.worlds import SCHEMA
@@ -287,6 +287,18 @@ def test_paced_steps_are_those_of_an_adam_that_has_trained_long(model):
     np.testing.assert_allclose(warm.deep.p["hidden_kernel"].numpy(), expected, atol=1e-6)
     moved = [np.abs(one.deep.p["hidden_kernel"].numpy() - before).mean() for one in (warm, cold)]
     assert moved[0] < 0.5 * moved[1]
+
+
+def test_a_trainer_begins_every_fit_where_it_began_the_first(model):
+    parameters = dict(model.bundle.parameters)
+    plans = [Plan(seed, 1, paced_by=np.arange(640)) for seed in (0, 1, 0)]
+    trainer = Trainer(parameters, model.examples, CONFIG, plans[0])
+    first, other, again = (trainer.fit(np.arange(640, 1200), plan) for plan in plans)
+    alone = fit(parameters, model.examples, np.arange(640, 1200), CONFIG, plans[0])
+    for name, array in first.parameters.items():
+        np.testing.assert_array_equal(array, again.parameters[name], err_msg=name)
+        np.testing.assert_array_equal(array, alone.parameters[name], err_msg=name)
+    assert first.losses == again.losses != other.losses
 
 
 def test_without_batches_to_pace_by_nothing_changes(model):
