@@ -22,13 +22,15 @@ from model.slow.scorer import SlowScorer
 from model.storage.event_log import LogReader, event_of, event_rows
 from model.storage.log_up_to import LogUpTo
 
-_STRENGTH: Final = float(__import__("os").environ.get("XS", "4"))
-_LEARNED_STRENGTH: Final = float(__import__("os").environ.get("XL", "4"))
+# Defaults are a guess; what was learned before rests on questions of its own, and a night's few
+# only move it.
+_STRENGTH: Final = 4.0
+_STRENGTH_AGAIN: Final = 64.0
 _SURE: Final = 200
 _DRAWN: Final = 100
 _LEAST_QUESTIONS: Final = 100
 _MOST_QUESTIONS: Final = 2_000
-_MOST_AGAIN: Final = int(__import__("os").environ.get("XQ", "2000"))
+_MOST_AGAIN: Final = 500
 # Share of successes with an item of before from which on people are said to come back; where
 # they hardly do, what they have met is left out, as it is in their lists.
 _RETURNS: Final = 0.05
@@ -94,8 +96,8 @@ def learn_factors(
     questions, with_met = _questions(log, rules, lesson)
     if len(questions) < _LEAST_QUESTIONS:
         return None
-    learned = lesson.start != Mixing()
-    most = _MOST_AGAIN if learned else _MOST_QUESTIONS
+    again = lesson.start != Mixing()
+    most = _MOST_AGAIN if again else _MOST_QUESTIONS
     if len(questions) > most:
         chosen = np.sort(rng.choice(len(questions), most, replace=False))
         questions = [questions[at] for at in chosen.tolist()]
@@ -109,8 +111,7 @@ def learn_factors(
     if len(asked) < _LEAST_QUESTIONS:
         return None
     choices = Choices(*(np.stack(part) for part in zip(*asked, strict=True)))
-    strength = _LEARNED_STRENGTH if learned else _STRENGTH
-    factors = fit_factors(choices, start, strength=strength)
+    factors = fit_factors(choices, start, strength=_STRENGTH_AGAIN if again else _STRENGTH)
     report = {
         "questions": len(asked),
         "with_met": with_met,

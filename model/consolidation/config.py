@@ -96,7 +96,7 @@ class NightConfig:
     max_dormant_rise: float = 0.1
     max_growth: float = 2.0
     max_shift: float = 2.0
-    continuity_users: int = 100
+    continuity_users: int = 50
     max_jump: float = 0.5
     min_coverage: float = 0.5
     keep_versions: int = 10

@@ -1,5 +1,7 @@
 """The memory's factors are learned from what was chosen, on events the model has not seen."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -92,6 +94,18 @@ def test_where_nobody_comes_back_what_was_met_does_not_compete(log):
     found = learned(log, before)
     assert found.report["with_met"] is False
     np.testing.assert_allclose(found.mixing.again, Mixing().again, rtol=1e-6)
+
+
+def test_what_was_learned_before_is_moved_less_than_a_guess(log):
+    before = log.head()
+    log.append(sessions(), received_ms=NOW_MS)
+    guess = Mixing()
+    known = dataclasses.replace(guess, slow=1.000_001)
+    moved = [
+        np.abs(np.subtract(learned(log, before, start=start).mixing.again, start.again)).sum()
+        for start in (guess, known)
+    ]
+    assert 0.0 < moved[1] < 0.8 * moved[0]
 
 
 def test_learning_is_a_function_of_log_and_seed(log):
