@@ -6,7 +6,7 @@ under which the choices had the highest probability.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from model.fast.config import MemoryConfig
 from model.fast.factors import Choices, Factors, choice_loss, fit_factors, mean_gain
 from model.fast.mixing import SHARES, Mixing
+from model.fast.outcomes import Outcomes, fit_shifts, outcome_loss
 from model.interactions import EventRules, LogRow, Outcome
 from model.recommender import Recommender
 from model.request import Query
@@ -28,6 +29,7 @@ _STRENGTH: Final = 4.0
 _STRENGTH_AGAIN: Final = 64.0
 _SURE: Final = 200
 _DRAWN: Final = 100
+_LEAST_CHANCE: Final = 1e-9
 _LEAST_QUESTIONS: Final = 100
 _MOST_QUESTIONS: Final = 2_000
 _MOST_AGAIN: Final = 500
@@ -62,7 +64,7 @@ class Learned:
     Attributes:
       mixing: The factors.
       report: Questions asked, and the surprise of choices in nats and NDCG@10 before and
-        after, on the questions that were learned from.
+        after, on the questions that were learned from; outcomes asked about, and their loss.
     """
 
     mixing: Mixing
@@ -73,6 +75,7 @@ class _Question(NamedTuple):
     row: LogRow
     end: int
     """The last position that may be known: nothing of the event's own moment."""
+    succeeded: bool
 
 
 def learn_factors(
@@ -93,25 +96,26 @@ def learn_factors(
       lesson: Which events to learn from.
       rng: Draws the questions and what choices are held against.
     """
-    questions, with_met = _questions(log, rules, lesson)
-    if len(questions) < _LEAST_QUESTIONS:
+    found, with_met = _questions(log, rules, lesson)
+    if len(found.choices) < _LEAST_QUESTIONS:
         return None
     again = lesson.start != Mixing()
-    most = _MOST_AGAIN if again else _MOST_QUESTIONS
-    if len(questions) > most:
-        chosen = np.sort(rng.choice(len(questions), most, replace=False))
-        questions = [questions[at] for at in chosen.tolist()]
-    first = questions[0].end
+    most, strength = (_MOST_AGAIN, _STRENGTH_AGAIN) if again else (_MOST_QUESTIONS, _STRENGTH)
+    questions, judged = (_drawn(each, most, rng) for each in (found.choices, found.outcomes))
+    first = min(each[0].end for each in (questions, judged) if each)
     shown = LogUpTo(log, first, events_after=first - _MOST_REMEMBERED)
     recommender = Recommender(scorer, "", shown, rules, config)
     fields = recommender.context_fields
     start = lesson.start.as_factors(fields)
-    asking = _Asking(recommender, shown, start, rng, with_met=with_met)
-    asked = [found for found in map(asking.of, questions) if found is not None]
+    asking = _Asking(recommender, shown, start, rng, with_met, config.lesson_weight)
+    asked, said = asking.all(questions, judged)
     if len(asked) < _LEAST_QUESTIONS:
         return None
     choices = Choices(*(np.stack(part) for part in zip(*asked, strict=True)))
-    factors = fit_factors(choices, start, strength=_STRENGTH_AGAIN if again else _STRENGTH)
+    factors = fit_factors(choices, start, strength=strength)
+    mixing, outcomes = _with_outcomes(
+        Mixing.from_factors(factors, fields), lesson.start, said, strength
+    )
     report = {
         "questions": len(asked),
         "with_met": with_met,
@@ -119,29 +123,94 @@ def learn_factors(
         "nats_after": round(choice_loss(choices, factors), 4),
         "ndcg_before": round(mean_gain(choices, start), 4),
         "ndcg_after": round(mean_gain(choices, factors), 4),
+        **outcomes,
     }
-    return Learned(Mixing.from_factors(factors, fields), report)
+    return Learned(mixing, report)
 
 
-def _questions(log: LogReader, rules: EventRules, lesson: Lesson) -> tuple[list[_Question], bool]:
-    """The successes to ask about, and whether those with an item of before are among them."""
+def _drawn(
+    questions: Sequence[_Question], most: int, rng: np.random.Generator
+) -> Sequence[_Question]:
+    """At most so many of the questions, in their order."""
+    if len(questions) <= most:
+        return questions
+    chosen = np.sort(rng.choice(len(questions), most, replace=False))
+    return [questions[at] for at in chosen.tolist()]
+
+
+def _with_outcomes(
+    mixing: Mixing, start: Mixing, said: Sequence["_Said"], strength: float
+) -> tuple[Mixing, dict[str, Any]]:
+    """The factors with those of outcomes, and what the report says of these."""
+    before = np.array([start.own_outcomes, start.lesson_outcomes])
+    labels = np.array([one.label for one in said])
+    told: dict[str, Any] = {"outcomes": len(said)}
+    found = before
+    if len(said) >= _LEAST_QUESTIONS and 0.0 < labels.mean() < 1.0:
+        shifts = np.array([[one.own, one.lessons] for one in said])
+        outcomes = Outcomes(np.array([one.odds for one in said]), shifts, labels)
+        found = fit_shifts(outcomes, before, strength=strength)
+        told |= {
+            "logloss_before": round(outcome_loss(outcomes, before), 4),
+            "logloss_after": round(outcome_loss(outcomes, found), 4),
+        }
+    own, lessons = found.tolist()
+    return replace(mixing, own_outcomes=own, lesson_outcomes=lessons), told
+
+
+class _Questions(NamedTuple):
+    choices: Sequence[_Question]
+    """Successes."""
+    outcomes: Sequence[_Question]
+    """Events that say what became of an item: successes and others."""
+
+
+class _Said(NamedTuple):
+    """What was said of one event, in log-odds, and what became of it."""
+
+    odds: float
+    own: float
+    lessons: float
+    label: float
+
+
+def _questions(log: LogReader, rules: EventRules, lesson: Lesson) -> tuple[_Questions, bool]:
+    """What to ask about, and whether successes with an item of before are among it."""
     found: list[_Question] = []
+    outcomes: list[_Question] = []
     returns: set[int] = set()
     moment, end, met = None, lesson.after_seq, set[tuple[str | None, str | None, str]]()
     for row in event_rows(log, lesson.after_seq, lesson.through_seq):
         if row.timestamp_ms != moment:
             moment, end = row.timestamp_ms, row.seq - 1
-        known = row.event_type in rules.rules and row.item_id is not None
-        if not known or rules.outcome(str(row.event_type), row.value) is not Outcome.SUCCESS:
+        outcome = _outcome(row, rules)
+        if outcome is None:
+            continue
+        question = _Question(row, end, outcome is Outcome.SUCCESS)
+        outcomes.append(question)
+        if not question.succeeded:
             continue
         key = (row.user_id, row.session_id if row.user_id is None else None, str(row.item_id))
         if key in met:
             returns.add(row.seq)
         met.add(key)
-        found.append(_Question(row, end))
+        found.append(question)
+    if len(found) == len(outcomes):
+        outcomes = []  # where nothing ever fails there is no chance to learn
     if len(returns) >= _RETURNS * len(found):
-        return found, bool(returns)
-    return [question for question in found if question.row.seq not in returns], False
+        return _Questions(found, outcomes), bool(returns)
+    kept = [question for question in found if question.row.seq not in returns]
+    return _Questions(kept, outcomes), False
+
+
+def _outcome(row: LogRow, rules: EventRules) -> Outcome | None:
+    """What an event says of its item, None where it says nothing of success or failure."""
+    rule = rules.rules.get(row.event_type or "")
+    if rule is None or row.item_id is None:
+        return None
+    outcome = rules.outcome(str(row.event_type), row.value)
+    says = outcome is not Outcome.NEUTRAL or (rule.by_value and row.value is not None)
+    return outcome if says else None
 
 
 @dataclass(frozen=True)
@@ -150,6 +219,7 @@ class _Asking:
 
     Attributes:
       with_met: Whether what one has met before competes.
+      lesson_weight: As in the settings of the memory.
     """
 
     recommender: Recommender
@@ -157,16 +227,39 @@ class _Asking:
     start: Factors
     rng: np.random.Generator
     with_met: bool
+    lesson_weight: float
 
-    def of(self, question: _Question) -> Choices | None:
+    def all(
+        self, choices: Sequence[_Question], outcomes: Sequence[_Question]
+    ) -> tuple[list[Choices], list[_Said]]:
+        """What was to choose from, and what was said, in one pass over the log."""
+        ranked, judged = ({each.row.seq for each in part} for part in (choices, outcomes))
+        asked: list[Choices] = []
+        said: list[_Said] = []
+        for question in sorted({*choices, *outcomes}, key=lambda each: each.row.seq):
+            self.shown.end = question.end
+            if question.row.seq in ranked and (choice := self.choice(question.row)) is not None:
+                asked.append(choice)
+            if question.row.seq in judged and (one := self.outcome(question)) is not None:
+                said.append(one)
+        return asked, said
+
+    def outcome(self, question: _Question) -> _Said | None:
+        """What is said of an event before it happens; None where chances are not known."""
+        recommender, row = self.recommender, question.row
+        prepared = recommender.prepare(_query(row))
+        item = recommender.catalogue.number(row.item_id or "")
+        chances = recommender.probabilities([prepared], np.array([[item]]))
+        if chances is None or not item:
+            return None
+        chance = float(np.clip(chances[0, 0], _LEAST_CHANCE, 1.0 - _LEAST_CHANCE))
+        lessons = 0.0 if prepared.lessons is None else self.lesson_weight * prepared.lessons[item]
+        odds = np.log(chance / (1.0 - chance)) - prepared.shift - lessons
+        return _Said(float(odds), prepared.shift, float(lessons), float(question.succeeded))
+
+    def choice(self, row: LogRow) -> Choices | None:
         """One question without its axis; None where what was chosen was not there."""
-        recommender, (row, self.shown.end) = self.recommender, question
-        query = Query(
-            user_id=row.user_id,
-            session_id=row.session_id if row.user_id is None else None,
-            now_ms=row.timestamp_ms,
-            context=event_of(row).properties,
-        )
+        recommender, query = self.recommender, _query(row)
         parts, lifts = recommender.parts(query)
         target = recommender.catalogue.number(row.item_id or "")
         allowed = recommender.catalogue.allowed(row.timestamp_ms)
@@ -184,6 +277,16 @@ class _Asking:
             lifts[:, candidates].T,
             np.concatenate([[0.0], offsets]).astype(np.float32),
         )
+
+
+def _query(row: LogRow) -> Query:
+    """What would have been asked just before an event."""
+    return Query(
+        user_id=row.user_id,
+        session_id=row.session_id if row.user_id is None else None,
+        now_ms=row.timestamp_ms,
+        context=event_of(row).properties,
+    )
 
 
 def _candidates(

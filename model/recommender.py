@@ -78,6 +78,7 @@ class Recommender:
         alone = not memory.moves_scores
         self._mixing = dataclasses.replace(mixing, slow=1.0, bias=1.0) if alone else mixing
         self._fast_factor = np.float32(memory.fast_weight * mixing.fast)
+        self._own_outcomes = memory.lesson_weight * mixing.own_outcomes
         adaptation = Adaptation(scorer, self.catalogue, memory, self._moments.of_event)
         self._views = Views(
             scorer, self.catalogue, self.memory, adaptation, log, cached=memory.cached_users
@@ -186,7 +187,7 @@ class Recommender:
             active=active,
             fast=fast,
             own=view.personal.weights.at(now_ms).astype(np.float32) * self._fast_factor,
-            shift=self._config.lesson_weight * view.personal.chance.shift(now_ms),
+            shift=self._own_outcomes * view.personal.chance.shift(now_ms),
             lessons=lessons,
             base=base.astype(np.float32, copy=False),
         )
@@ -300,11 +301,12 @@ class Recommender:
         self, requests: Sequence[Prepared], items: NDArray[np.integer]
     ) -> NDArray[np.float64]:
         """[requests, k] what lessons shift the chances of these items by."""
+        factor = self._config.lesson_weight * self._mixing.lesson_outcomes
         found = np.zeros(items.shape)
         for row, request, wanted in zip(found, requests, items, strict=True):
             if request.lessons is not None:
                 known = wanted < len(request.lessons)
-                row[known] = self._config.lesson_weight * request.lessons[wanted[known]]
+                row[known] = factor * request.lessons[wanted[known]]
         return found
 
     def hidden(self, requests: Sequence[Prepared]) -> FloatArray:

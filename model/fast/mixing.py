@@ -37,6 +37,8 @@ class Mixing:
       other_context: The same for an attribute that is not among them.
       fast: On the users' fast weights.
       lessons: On lessons about segments.
+      own_outcomes: On the shift of a user's chances by the user's own outcomes.
+      lesson_outcomes: On the shift of chances by lessons.
     """
 
     slow: float = 1.0
@@ -49,6 +51,8 @@ class Mixing:
     other_context: tuple[float, ...] = (0.3, 0.2)
     fast: float = 1.0
     lessons: float = 0.5
+    own_outcomes: float = 1.0
+    lesson_outcomes: float = 1.0
 
     def as_json(self) -> dict[str, Any]:
         """Plain JSON values from which `from_json` makes an equal one."""
@@ -63,6 +67,8 @@ class Mixing:
             "other_context": list(self.other_context),
             "fast": self.fast,
             "lessons": self.lessons,
+            "own_outcomes": self.own_outcomes,
+            "lesson_outcomes": self.lesson_outcomes,
         }
 
     def as_factors(self, fields: Sequence[str]) -> Factors:
@@ -87,7 +93,7 @@ class Mixing:
 
     @classmethod
     def from_factors(cls, factors: Factors, fields: Sequence[str]) -> "Mixing":
-        """What `as_factors` gave these."""
+        """What `as_factors` gave these; factors of outcomes are not among them."""
         n_levels, n_decays = len(HALF_LIVES_S), len(CROSS_HALF_LIVES_S)
         parts, chances = factors.of_parts, factors.of_lifts.tolist()
         slow, steps, rest = parts[0], parts[1 : n_levels + 2], parts[n_levels + 2 : -2]
@@ -127,6 +133,8 @@ class Mixing:
                 other_context=_numbers(stored["other_context"], len(CROSS_HALF_LIVES_S)),
                 fast=float(stored["fast"]),
                 lessons=float(stored["lessons"]),
+                own_outcomes=float(stored["own_outcomes"]),
+                lesson_outcomes=float(stored["lesson_outcomes"]),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise CorruptBundleError(f"the memory's factors cannot be read: {error!r}") from error

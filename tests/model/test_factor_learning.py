@@ -108,6 +108,60 @@ def test_what_was_learned_before_is_moved_less_than_a_guess(log):
     assert 0.0 < moved[1] < 0.8 * moved[0]
 
 
+def moods(n_users=40, each=12):
+    """Half of the users rate whatever they meet well, the other half badly."""
+    rng = np.random.default_rng(4)
+    return [
+        event(
+            f"m{user}-{n}",
+            user=f"critic{user}",
+            item=f"i{item}",
+            kind="rating",
+            value=5.0 if user % 2 else 1.0,
+            at=NOW_MS + user * 3_600_000 + n * 60_000,
+        )
+        for user in range(n_users)
+        for n, item in enumerate(rng.choice(40, each, replace=False).tolist())
+    ]
+
+
+def test_where_moods_last_a_users_own_outcomes_count_more(log):
+    before = log.head()
+    log.append(moods(), received_ms=NOW_MS)
+    found = learned(log, before)
+    assert found.report["outcomes"] == 480
+    assert found.mixing.own_outcomes > 1.2
+    assert found.report["logloss_after"] < found.report["logloss_before"]
+
+
+def test_chances_are_moved_by_the_learned_factors_of_outcomes(log):
+    log.append(moods(4, 6), received_ms=NOW_MS)
+    item = np.array([[3]])
+    query = Query(user_id="critic1", now_ms=NOW_MS + 4 * 3_600_000)
+
+    def odds(mixing):
+        recommender = Recommender(SCORER, "v", log, RULES, CONFIG, mixing)
+        prepared = recommender.prepare(query)
+        chance = recommender.probabilities([prepared], item)[0, 0]
+        return np.log(chance / (1.0 - chance)), prepared
+
+    plain, prepared = odds(Mixing(own_outcomes=0.0, lesson_outcomes=0.0))
+    assert prepared.shift == 0.0
+    one, prepared = odds(Mixing(own_outcomes=1.0, lesson_outcomes=0.0))
+    two, _ = odds(Mixing(own_outcomes=2.0, lesson_outcomes=0.0))
+    assert prepared.shift > 0.1
+    assert one - plain == pytest.approx(prepared.shift, rel=1e-5)
+    assert two - plain == pytest.approx(2.0 * prepared.shift, rel=1e-5)
+
+
+def test_without_failures_no_outcomes_are_asked_about(log):
+    before = log.head()
+    log.append(news(10), received_ms=NOW_MS)
+    found = learned(log, before)
+    assert found.report["outcomes"] == 0
+    assert found.mixing.own_outcomes == Mixing().own_outcomes
+
+
 def test_learning_is_a_function_of_log_and_seed(log):
     before = log.head()
     log.append(news(10), received_ms=NOW_MS)
