@@ -9,9 +9,10 @@ difference taken back.
 from array import array
 from bisect import bisect_left
 from collections import Counter, OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -45,21 +46,49 @@ class Pair(NamedTuple):
     weight: float
 
 
-class Told(NamedTuple):
-    """What a success adds to shared rows.
+class Pairs:
+    """What successes are paired with, in the order in which it was said.
+
+    An entry is one success with some of those before it, the nearest of them last; what
+    each pair counts is the entry's weight, the less the further apart.
 
     Attributes:
-      counts: Whether it counts.
-      sources: Items that it is now paired with as their target, the nearest last.
-      changes: Other pairs that it adds (1) or takes back (-1).
+      sources: [pairs] items of the earlier ones.
+      lengths: [entries] how many pairs.
+      targets: [entries] item of the later one.
+      times: [entries] when the later one came.
+      weights: [entries] what the nearest pair counts; negative to take it back.
     """
 
-    counts: bool
-    sources: list[int]
-    changes: list[tuple[Pair, int]]
+    __slots__ = ("lengths", "sources", "targets", "times", "weights")
 
+    def __init__(self) -> None:
+        self.sources: list[int] = []
+        self.lengths: list[int] = []
+        self.targets: list[int] = []
+        self.times: list[int] = []
+        self.weights: list[float] = []
 
-_NOTHING: Final = Told(counts=False, sources=[], changes=[])
+    def add(self, sources: Sequence[int], success: Success) -> None:
+        """Pairs a success with those before it."""
+        timestamp_ms, item, weight = success
+        self.sources.extend(sources)
+        self.lengths.append(len(sources))
+        self.targets.append(item)
+        self.times.append(timestamp_ms)
+        self.weights.append(weight)
+
+    def counted(self, nearness: Sequence[float]) -> Counter[Pair]:
+        """How often each pair was added in the end."""
+        counts: Counter[Pair] = Counter()
+        entries = zip(self.lengths, self.targets, self.times, self.weights, strict=True)
+        sources = iter(self.sources)
+        for length, target, at_ms, weight in entries:
+            nearest_first = zip(list(islice(sources, length))[::-1], nearness, strict=False)
+            for source, near in nearest_first:
+                pair = Pair(source, target, at_ms, abs(weight) * near)
+                counts[pair] += 1 if weight > 0.0 else -1
+        return counts
 
 
 @dataclass(frozen=True)
@@ -98,9 +127,10 @@ class _Said:
         self.weights = array("d")
 
     def insert(self, at: int, success: Success) -> None:
-        self.times.insert(at, success.timestamp_ms)
-        self.items.insert(at, success.item)
-        self.weights.insert(at, success.weight)
+        timestamp_ms, item, weight = success
+        self.times.insert(at, timestamp_ms)
+        self.items.insert(at, item)
+        self.weights.insert(at, weight)
 
     def drop(self, n: int) -> None:
         del self.times[:n], self.items[:n], self.weights[:n]
@@ -159,15 +189,25 @@ class Actors:
             said.items.extend(lists[1])
             said.weights.extend(lists[2])
 
-    def take(self, actor: str, success: Success) -> Told:
-        """Takes a success, the next of the log."""
+    def take(self, actor: str, success: Success, pairs: Pairs) -> bool:
+        """Takes a success, the next of the log.
+
+        Args:
+          actor: Whose.
+          success: What happened.
+          pairs: Takes what the success is paired with, and how others' pairs change.
+
+        Returns:
+          Whether it counts.
+        """
         said = self._said.get(actor)
         if said is None:
             said = self._said[actor] = _Said()
         else:
             self._said.move_to_end(actor)
-        self._newest_ms = max(self._newest_ms, success.timestamp_ms)
-        return _say(said, success, self._limits)
+        if success.timestamp_ms > self._newest_ms:
+            self._newest_ms = success.timestamp_ms
+        return _say(said, success, self._limits, pairs)
 
     def forget_quiet(self, most: int) -> None:
         """Lets go of the actors who were quiet for longer than the window, or longest.
@@ -186,7 +226,7 @@ class Actors:
         """Remembers of the actor what it would be had these been the actor's successes."""
         said = _Said()
         for success in successes:
-            _say(said, success, self._limits)
+            _say(said, success, self._limits, Pairs())
         if actor in self._said:
             self._said[actor] = said
 
@@ -197,55 +237,54 @@ def spoken(successes: Iterable[Success], limits: Limits) -> tuple[list[bool], Co
     Returns:
       Whether each success counts, and how often each pair was added.
     """
-    said, counts = _Said(), []
-    pairs: Counter[Pair] = Counter()
-    for success in successes:
-        told = _say(said, success, limits)
-        counts.append(told.counts)
-        at_ms, item, weight = success
-        nearest_first = zip(reversed(told.sources), limits.nearness, strict=False)
-        pairs.update(Pair(source, item, at_ms, weight * near) for source, near in nearest_first)
-        for pair, sign in told.changes:
-            pairs[pair] += sign
-    return counts, pairs
+    said, pairs = _Said(), Pairs()
+    counts = [_say(said, success, limits, pairs) for success in successes]
+    return counts, pairs.counted(limits.nearness)
 
 
-def _say(said: _Said, success: Success, limits: Limits) -> Told:
-    times, now_ms = said.times, success.timestamp_ms
+def _say(said: _Said, success: Success, limits: Limits, pairs: Pairs) -> bool:
+    times, items, (now_ms, item, _) = said.times, said.items, success
     if times and times[0] < now_ms - limits.window_ms:
         said.drop(bisect_left(times, now_ms - limits.window_ms))
-    if success.item in said.items:
-        return _NOTHING
+    if item in items:
+        return False
     if len(times) >= limits.per_day:
         if times[0] > now_ms - DAY_MS:
-            return _NOTHING
+            return False
         said.drop(1)
-    if not times or now_ms > times[-1]:
-        start = max(len(times) - limits.sources, bisect_left(times, now_ms - limits.span_ms))
-        sources = said.items[start:].tolist()
-        said.insert(len(times), success)
-        return Told(counts=True, sources=sources, changes=[])
-    # an event of the same moment, or one that comes late, changes what others are paired with
-    at = said.place(success)
-    before = _pairs_from(said, at, at + limits.sources, limits)
+    at = len(times)
+    if at and now_ms <= times[-1]:
+        at = said.place(success)
+        _pair_late(said, at, success, limits, pairs)
+    elif at:
+        start = bisect_left(times, now_ms - limits.span_ms, max(at - limits.sources, 0))
+        if start < at:
+            pairs.add(items[start:], success)
     said.insert(at, success)
-    changed = _pairs_from(said, at, at + 1 + limits.sources, limits)
-    changed.subtract(before)
-    return Told(counts=True, sources=[], changes=[(pair, n) for pair, n in changed.items() if n])
+    return True
 
 
-def _pairs_from(said: _Said, start: int, stop: int, limits: Limits) -> Counter[Pair]:
-    places = range(start, min(stop, len(said.times)))
-    return Counter(pair for at in places for pair in _pairs(said, at, limits))
+def _pair_late(said: _Said, at: int, success: Success, limits: Limits, pairs: Pairs) -> None:
+    """What changes with an event of the same moment as others, or one that comes late.
 
-
-def _pairs(said: _Said, at: int, limits: Limits) -> list[Pair]:
-    """What the success at a place is paired with."""
-    now_ms, item, weight = said.times[at], said.items[at], said.weights[at]
-    pairs: list[Pair] = []
-    for n in range(at - 1, max(at - limits.sources, 0) - 1, -1):
-        before_ms = said.times[n]
-        if now_ms - before_ms > limits.span_ms:
+    It is paired with those before it, and they lie one place further from those behind it.
+    """
+    times, items, near, span_ms = said.times, said.items, limits.nearness, limits.span_ms
+    now_ms, item, weight = success
+    first = max(at - limits.sources, 0)
+    for n in range(at - 1, bisect_left(times, now_ms - span_ms, first, at) - 1, -1):
+        pairs.add([items[n]], Success(now_ms, item, weight * near[at - 1 - n]))
+    gone: list[tuple[int, Success]] = []
+    for later in range(at, min(at + limits.sources, len(times))):
+        later_ms, target, weight = times[later], items[later], said.weights[later]
+        if later_ms - now_ms > span_ms:
             break
-        pairs.append(Pair(said.items[n], item, now_ms, weight * limits.nearness[at - 1 - n]))
-    return pairs
+        apart = later - at
+        pairs.add([item], Success(later_ms, target, weight * near[apart]))
+        first = max(later - limits.sources, 0)
+        for n in range(at - 1, bisect_left(times, later_ms - span_ms, first, at) - 1, -1):
+            gone.append((items[n], Success(later_ms, target, -weight * near[later - 1 - n])))
+            if later - n < limits.sources:
+                pairs.add([items[n]], Success(later_ms, target, weight * near[later - n]))
+    for source, taken_back in gone:
+        pairs.add([source], taken_back)

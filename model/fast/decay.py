@@ -67,9 +67,14 @@ class DecayClock:
 
         Weights are [events], or [half-lives, events] where sums count different things.
         """
-        whole, part = np.divmod(timestamps_ms, self._half_lives_ms)
-        grown = weights * np.exp2(part / self._half_lives_ms)
-        return np.asarray(np.ldexp(grown, whole.astype(np.int64) - self._base))
+        new = np.ones(len(timestamps_ms), bool)
+        np.not_equal(timestamps_ms[1:], timestamps_ms[:-1], out=new[1:])
+        whole, part = np.divmod(timestamps_ms[new], self._half_lives_ms)
+        # what comes at one moment has one factor, and several cells of an event do
+        moment = np.cumsum(new) - 1
+        grown = np.exp2(part / self._half_lives_ms).take(moment, axis=1) * weights
+        shift = (whole.astype(np.int64) - self._base).astype(np.int32)
+        return np.asarray(np.ldexp(grown, shift.take(moment, axis=1)))
 
     def faded(self, now_ms: int) -> NDArray[np.float64]:
         """[half-lives] the factor that turns kept sums into sums decayed to `now_ms`.
