@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -116,34 +116,30 @@ class Limits:
         return tuple(self.near**places for places in range(self.sources))
 
 
-class _Said:
-    """The last successes of one actor that counted, oldest first, by (time, item)."""
+_Said: TypeAlias = tuple["array[int]", "array[int]", "array[float]"]
+"""Times, items and weights of one actor's last successes that counted, by (time, item).
 
-    __slots__ = ("items", "times", "weights")
+A tuple of arrays holds nothing that the garbage collector would have to look at: there may
+be a million of them.
+"""
 
-    def __init__(self) -> None:
-        self.times = array("q")
-        self.items = array("q")
-        self.weights = array("d")
 
-    def insert(self, at: int, success: Success) -> None:
-        timestamp_ms, item, weight = success
-        self.times.insert(at, timestamp_ms)
-        self.items.insert(at, item)
-        self.weights.insert(at, weight)
+def _nothing_said() -> _Said:
+    return array("q"), array("q"), array("d")
 
-    def drop(self, n: int) -> None:
-        del self.times[:n], self.items[:n], self.weights[:n]
 
-    def place(self, success: Success) -> int:
-        at = bisect_left(self.times, success.timestamp_ms)
-        while (
-            at < len(self.times)
-            and self.times[at] == success.timestamp_ms
-            and self.items[at] < success.item
-        ):
-            at += 1
-        return at
+def _drop(said: _Said, n: int) -> None:
+    for column in said:
+        del column[:n]
+
+
+def _place(said: _Said, success: Success) -> int:
+    """Where a success belongs."""
+    times, items, _ = said
+    at = bisect_left(times, success.timestamp_ms)
+    while at < len(times) and times[at] == success.timestamp_ms and items[at] < success.item:
+        at += 1
+    return at
 
 
 class Actors:
@@ -165,29 +161,29 @@ class Actors:
     @property
     def n_successes(self) -> int:
         """Successes that are remembered of all actors together."""
-        return sum(len(said.items) for said in self._said.values())
+        return sum(len(times) for times, _, _ in self._said.values())
 
     def state(self) -> Arrays:
         """What `restore` takes."""
-        said = self._said.values()
+        columns = list(zip(*self._said.values(), strict=True)) or [(), (), ()]
         return {
             "newest_ms": np.array([self._newest_ms]),
             **under("names", from_texts(self._said)),
-            **under("times", from_lists((one.times for one in said), np.int64)),
-            **under("items", from_lists((one.items for one in said), np.int64)),
-            **under("weights", from_lists((one.weights for one in said), np.float64)),
+            **under("times", from_lists(columns[0], np.int64)),
+            **under("items", from_lists(columns[1], np.int64)),
+            **under("weights", from_lists(columns[2], np.float64)),
         }
 
     def restore(self, arrays: Arrays) -> None:
         """Goes on from a state."""
         self._newest_ms = int(arrays["newest_ms"][0])
         columns = (to_lists(part(name, arrays)) for name in ("times", "items", "weights"))
-        self._said = OrderedDict()
-        for name, *lists in zip(to_texts(part("names", arrays)), *columns, strict=True):
-            said = self._said[name] = _Said()
-            said.times.extend(lists[0])
-            said.items.extend(lists[1])
-            said.weights.extend(lists[2])
+        self._said = OrderedDict(
+            (name, (array("q", times), array("q", items), array("d", weights)))
+            for name, times, items, weights in zip(
+                to_texts(part("names", arrays)), *columns, strict=True
+            )
+        )
 
     def take(self, actor: str, success: Success, pairs: Pairs) -> bool:
         """Takes a success, the next of the log.
@@ -202,7 +198,7 @@ class Actors:
         """
         said = self._said.get(actor)
         if said is None:
-            said = self._said[actor] = _Said()
+            said = self._said[actor] = _nothing_said()
         else:
             self._said.move_to_end(actor)
         if success.timestamp_ms > self._newest_ms:
@@ -217,14 +213,14 @@ class Actors:
         """
         oldest_ms = self._newest_ms - self._limits.window_ms
         while self._said:
-            actor, said = next(iter(self._said.items()))
-            if len(self._said) <= most and said.times and said.times[-1] >= oldest_ms:
+            actor, (times, _, _) = next(iter(self._said.items()))
+            if len(self._said) <= most and times and times[-1] >= oldest_ms:
                 return
             del self._said[actor]
 
     def replace(self, actor: str, successes: Iterable[Success]) -> None:
         """Remembers of the actor what it would be had these been the actor's successes."""
-        said = _Said()
+        said = _nothing_said()
         for success in successes:
             _say(said, success, self._limits, Pairs())
         if actor in self._said:
@@ -237,30 +233,32 @@ def spoken(successes: Iterable[Success], limits: Limits) -> tuple[list[bool], Co
     Returns:
       Whether each success counts, and how often each pair was added.
     """
-    said, pairs = _Said(), Pairs()
+    said, pairs = _nothing_said(), Pairs()
     counts = [_say(said, success, limits, pairs) for success in successes]
     return counts, pairs.counted(limits.nearness)
 
 
 def _say(said: _Said, success: Success, limits: Limits, pairs: Pairs) -> bool:
-    times, items, (now_ms, item, _) = said.times, said.items, success
+    (times, items, weights), (now_ms, item, weight) = said, success
     if times and times[0] < now_ms - limits.window_ms:
-        said.drop(bisect_left(times, now_ms - limits.window_ms))
+        _drop(said, bisect_left(times, now_ms - limits.window_ms))
     if item in items:
         return False
     if len(times) >= limits.per_day:
         if times[0] > now_ms - DAY_MS:
             return False
-        said.drop(1)
+        _drop(said, 1)
     at = len(times)
     if at and now_ms <= times[-1]:
-        at = said.place(success)
+        at = _place(said, success)
         _pair_late(said, at, success, limits, pairs)
     elif at:
         start = bisect_left(times, now_ms - limits.span_ms, max(at - limits.sources, 0))
         if start < at:
             pairs.add(items[start:], success)
-    said.insert(at, success)
+    times.insert(at, now_ms)
+    items.insert(at, item)
+    weights.insert(at, weight)
     return True
 
 
@@ -269,14 +267,14 @@ def _pair_late(said: _Said, at: int, success: Success, limits: Limits, pairs: Pa
 
     It is paired with those before it, and they lie one place further from those behind it.
     """
-    times, items, near, span_ms = said.times, said.items, limits.nearness, limits.span_ms
+    (times, items, weights), near, span_ms = said, limits.nearness, limits.span_ms
     now_ms, item, weight = success
     first = max(at - limits.sources, 0)
     for n in range(at - 1, bisect_left(times, now_ms - span_ms, first, at) - 1, -1):
         pairs.add([items[n]], Success(now_ms, item, weight * near[at - 1 - n]))
     gone: list[tuple[int, Success]] = []
     for later in range(at, min(at + limits.sources, len(times))):
-        later_ms, target, weight = times[later], items[later], said.weights[later]
+        later_ms, target, weight = times[later], items[later], weights[later]
         if later_ms - now_ms > span_ms:
             break
         apart = later - at

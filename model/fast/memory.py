@@ -8,10 +8,10 @@ kept up with the tail from then on; only what concerns everyone is built at star
 
 from bisect import bisect_left
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from itertools import groupby
 from operator import attrgetter, itemgetter
-from typing import Final, NamedTuple, Protocol, TypeAlias
+from typing import Final, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,8 @@ from model.fast.lessons import Judged, Lessons
 from model.fast.popularity import Popularity
 from model.fast.tally import Tally
 from model.fast.trending import CROSS_HALF_LIVES, Trending
-from model.interactions import EventRules, Kind, LogRow, Outcome, actor_of
+from model.fast.words import Said, Told, differences, said_by
+from model.interactions import EventRules, Kind, LogRow, actor_of
 
 # Chores that go over everything fall due at fixed places of the log, wherever calls are cut.
 _CHORES_EVERY: Final = 1_024
@@ -125,7 +126,6 @@ class FastMemory:
         self._read_actor = read_actor
         self._read_event = read_event
         self._reading = reading
-        self._rated = {name for name, rule in rules.rules.items() if rule.by_value}
         sources = Limits.sources if config.cross_weight else 0
         self._limits = Limits(per_day=config.per_day, sources=sources)
         self.clear()
@@ -235,7 +235,7 @@ class FastMemory:
 
     def _count(self, events: Sequence[LogRow], actors: Sequence[str | None], items: Items) -> None:
         """Adds events to what everyone shares, and takes retracted ones out of it."""
-        tally, said, start = Tally(), list(self._said(events, items)), 0
+        tally, said, start = Tally(), list(said_by(events, self._rules, items.number)), 0
         for at, row in enumerate(events):
             taken_back = retracted_id(row)
             if taken_back is not None:
@@ -247,29 +247,9 @@ class FastMemory:
         tally.hand_over(self._everyone, self._crossed, self._limits.nearness, len(items))
         self.lessons.add(tally.judged)
 
-    def _said(self, events: Sequence[LogRow], items: Items) -> Iterable["_Said"]:
-        """What events say, those that say anything of success or failure."""
-        types = [row.event_type or "" for row in events]
-        values = np.array([np.nan if row.value is None else row.value for row in events])
-        numbers = [0 if row.item_id is None else items.number(row.item_id) for row in events]
-        outcomes = self._rules.outcomes(types, values)
-        rated = np.array([name in self._rated for name in types], bool) & ~np.isnan(values)
-        known = np.array(numbers, np.int64) > 0
-        at = np.flatnonzero(known & (rated | (outcomes != Outcome.NEUTRAL)))
-        # a purchase is one actor's word as much as a click is
-        weights = np.minimum(self._rules.weights(types)[at], 1.0).tolist()
-        places = at.tolist()
-        said = map(
-            Success,
-            [events[place].timestamp_ms for place in places],
-            [numbers[place] for place in places],
-            weights,
-        )
-        return zip(places, said, (outcomes[at] == Outcome.SUCCESS).tolist(), strict=True)
-
     def _say(
         self,
-        said: Iterable["_Said"],
+        said: Iterable[Said],
         events: Sequence[LogRow],
         actors: Sequence[str | None],
         tally: Tally,
@@ -313,21 +293,22 @@ class FastMemory:
         left = [told for told in said if told[0].event_id != event_id]
         self._take_back_successes(actor, said, left, tally)
         if actor in self._segments:
-            for (_, success, succeeded), sign in _differences(said, left, _JUDGES):
+            for (_, success, succeeded), sign in differences(said, left, _JUDGES):
                 self._judge(actor, success, float(succeeded), sign, tally)
             self._judges.replace(actor, [success for _, success, _ in left])
 
-    def _told(self, actor: str, through_seq: int, items: Items, gone: Set[str]) -> "_Told":
+    def _told(self, actor: str, through_seq: int, items: Items, gone: Set[str]) -> list[Told]:
         """What an actor's events have said, without those that are gone."""
         rows = self._read_actor(actor, through_seq)
         rows = [r for r in rows if retracted_id(r) is None and r.event_id not in gone]
-        return [
-            (rows[at], success, succeeded) for at, success, succeeded in self._said(rows, items)
-        ]
+        said = said_by(rows, self._rules, items.number)
+        return [(rows[at], success, succeeded) for at, success, succeeded in said]
 
-    def _take_back_successes(self, actor: str, said: "_Told", left: "_Told", tally: Tally) -> None:
+    def _take_back_successes(
+        self, actor: str, said: list[Told], left: list[Told], tally: Tally
+    ) -> None:
         said, left = ([told for told in each if told[2]] for each in (said, left))
-        for (row, success, _), sign in _differences(said, left, self._limits):
+        for (row, success, _), sign in differences(said, left, self._limits):
             taken_back = success._replace(weight=sign * success.weight)
             tally.add(taken_back, self._context(row), len(tally.pairs.lengths))
         _, pairs = spoken([success for _, success, _ in said], self._limits)
@@ -395,22 +376,3 @@ class FastMemory:
         if len(self._users) > self._config.cached_users:
             self._users.popitem(last=False)
         return memory
-
-
-_Said: TypeAlias = tuple[int, Success, bool]
-"""What an event says to others: its place among the events, what, and whether it succeeded."""
-
-_Told: TypeAlias = list[tuple[LogRow, Success, bool]]
-"""The same with the event's row."""
-
-
-def _differences(
-    said: _Told, left: _Told, limits: Limits
-) -> Iterator[tuple[tuple[LogRow, Success, bool], int]]:
-    """What would no longer count (-1), or count instead (1), with less said."""
-    signs: dict[int, int] = {}
-    for events, sign in ((said, -1), (left, 1)):
-        counts, _ = spoken([success for _, success, _ in events], limits)
-        for (row, _, _), counted in zip(events, counts, strict=True):
-            signs[row.seq] = signs.get(row.seq, 0) + sign * int(counted)
-    return ((told, signs[told[0].seq]) for told in said if signs[told[0].seq])
