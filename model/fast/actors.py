@@ -117,11 +117,7 @@ class Limits:
 
 
 _Said: TypeAlias = tuple["array[int]", "array[int]", "array[float]"]
-"""Times, items and weights of one actor's last successes that counted, by (time, item).
-
-A tuple of arrays holds nothing that the garbage collector would have to look at: there may
-be a million of them.
-"""
+"""Times, items and weights of one actor's last successes that counted, by (time, item)."""
 
 
 def _nothing_said() -> _Said:

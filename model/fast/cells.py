@@ -80,13 +80,15 @@ class CellTable:
         keys: Sequence[int] | NDArray[np.int64],
         timestamps_ms: NDArray[np.int64],
         weights: NDArray[np.float64],
+        of: NDArray[np.integer] | None = None,
     ) -> None:
         """Adds weights to cells, in the order given; a negative weight takes one back.
 
         Args:
-          keys: [events] from `cell_keys`; a cell may come several times.
+          keys: [keys] from `cell_keys`; a cell may come several times.
           timestamps_ms: [events] when, in any order.
-          weights: [events] how much, or [half-lives, events] for each sum.
+          weights: [keys] how much, or [half-lives, keys] for each sum.
+          of: [keys] which event each belongs to; None for an event of its own.
         """
         key = np.asarray(keys, np.int64)
         if not key.size:
@@ -95,14 +97,17 @@ class CellTable:
         if moved is not None:
             self._sums = np.ldexp(self._sums, moved)
             self._fresh_sums = np.ldexp(self._fresh_sums, moved)
-        grown = self._clock.grown(timestamps_ms, weights)
+        growth = self._clock.growth(timestamps_ms)
+        grown = weights * (growth if of is None else growth.take(of, axis=1))
         at = np.searchsorted(self._keys, key)
         settled = self._is_at(at, key)
-        if settled.any():
-            _add(self._sums, at[settled], grown[:, settled])
-        if not settled.all():
-            places = self._places(key[~settled].tolist())
-            _add(self._fresh_sums, places, grown[:, ~settled])
+        if settled.all():
+            _add(self._sums, at, grown)
+            return
+        strange = ~settled
+        _add(self._sums, at[settled], grown.compress(settled, axis=1))
+        places = self._places(key[strange].tolist())
+        _add(self._fresh_sums, places, grown.compress(strange, axis=1))
 
     def _is_at(self, at: NDArray[np.intp], keys: NDArray[np.int64]) -> NDArray[np.bool_]:
         """[keys] whether the cell is the settled one at its place."""
@@ -163,7 +168,7 @@ class CellTable:
             return
         keys = self._fresh_keys[: len(self._fresh)]
         order = np.argsort(keys)
-        keys, sums = keys[order], self._fresh_sums[:, order]
+        keys, sums = keys[order], self._fresh_sums.take(order, axis=1)
         self._insert(keys, sums)
         self._forget_fresh()
 
@@ -225,10 +230,10 @@ class CellTable:
         kept = judge(rows, items, sums) | (items == REST)
         if kept.all():
             return 0
-        gone, gone_sums = rows[~kept], self._sums[:, ~kept]
+        gone, gone_sums = rows[~kept], self._sums.compress(~kept, axis=1)
         starts = np.flatnonzero(np.diff(gone, prepend=-1))
         rest = np.add.reduceat(gone_sums, starts, axis=1)
-        self._keys, self._sums = self._keys[kept], self._sums[:, kept]
+        self._keys, self._sums = self._keys[kept], self._sums.compress(kept, axis=1)
         keys = gone[starts] << _ITEM_BITS | REST
         new = keys[~self._is_at(np.searchsorted(self._keys, keys), keys)]
         self._insert(new, np.zeros((len(rest), len(new))))

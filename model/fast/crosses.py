@@ -138,9 +138,10 @@ class Crosses:
         keys: Sequence[int] | NDArray[np.int64],
         timestamps_ms: NDArray[np.int64],
         weights: NDArray[np.float64],
+        of: NDArray[np.integer] | None = None,
     ) -> None:
-        """Counts successes in cells; a negative weight takes one back."""
-        self._table.add(keys, timestamps_ms, weights)
+        """Counts successes in cells; see `CellTable.add`."""
+        self._table.add(keys, timestamps_ms, weights, of)
 
     def found(
         self,

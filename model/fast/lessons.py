@@ -96,6 +96,8 @@ class Lessons:
 
     def add(self, judged: Sequence[tuple[Judged, int]]) -> None:
         """Counts outcomes as often as is said with them: 1, or -1 to take one back."""
+        if not judged:
+            return
         outcomes = [outcome for outcome, _ in judged]
         n_segments = np.array([len(outcome.segments) for outcome in outcomes], np.int64)
         n_attributes = np.array([len(outcome.attributes) for outcome in outcomes], np.int64)
@@ -112,7 +114,7 @@ class Lessons:
         cell = np.repeat(np.arange(len(of)), lengths)
         starts = (np.cumsum(n_attributes) - n_attributes)[of] - (np.cumsum(lengths) - lengths)
         columns = attributes[np.arange(len(cell)) + starts[cell]] + 1
-        self.slots.add(cell_keys(segments[cell], columns), times[of][cell], sums[:, cell])
+        self.slots.add(cell_keys(segments[cell], columns), times, sums[:, cell], of[cell])
 
     def settle(self) -> None:
         """To be called at fixed places of the log."""

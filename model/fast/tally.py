@@ -53,37 +53,40 @@ class Tally:
           nearness: What pairs count, those of neighbours first.
           n_items: Items known by now.
         """
-        times, items, weights = zip(*self.successes, strict=True) if self.successes else ((),) * 3
-        columns = np.array(items, np.int64), np.array(times, np.int64), np.array(weights, float)
+        if self.successes:
+            times, items, weights = zip(*self.successes, strict=True)
+            columns = np.array(items, np.int64), np.array(times, np.int64), np.array(weights)
+        else:
+            columns = np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)
         for each in everyone:
             each.add(*columns, n_items)
-        if crosses is not None:
-            crosses.add(*self._cells(*columns, np.array(nearness)))
+        if crosses is not None and (self.successes or self.pairs.sources):
+            self._cross(crosses, *columns, np.array(nearness))
 
-    def _cells(
+    def _cross(
         self,
+        crosses: Crosses,
         items: NDArray[np.int64],
         times: NDArray[np.int64],
         weights: NDArray[np.float64],
         nearness: NDArray[np.float64],
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-        """[cells] keys, times and weights in the order of the log, moments before pairs."""
+    ) -> None:
+        """Counts moments and pairs, in the order of the log."""
         pairs = self.pairs
-        n_slots = np.fromiter(map(len, self.slots), np.int64, len(self.slots))
-        of = np.repeat(np.arange(len(n_slots)), n_slots)
+        of = np.repeat(np.arange(len(items)), list(map(len, self.slots)))
         slots = np.array(list(chain.from_iterable(self.slots)), np.int64)
         lengths = np.array(pairs.lengths, np.int64)
         entry = np.repeat(np.arange(len(lengths)), lengths)
-        apart = np.cumsum(lengths)[entry] - 1 - np.arange(len(entry))
-        sources = np.array(pairs.sources, np.int64)
-        forth, back = pair_keys(sources, np.array(pairs.targets, np.int64)[entry])
-        pair_times = np.array(pairs.times, np.int64)[entry]
-        pair_weights = np.array(pairs.weights, np.float64)[entry] * nearness[apart]
-        order = np.argsort(
-            np.concatenate([np.array(self.places, np.int64)[of], entry, entry]), kind="stable"
+        near = nearness[lengths.cumsum()[entry] - 1 - np.arange(len(entry))]
+        forth, back = pair_keys(
+            np.array(pairs.sources, np.int64), np.array(pairs.targets, np.int64)[entry]
         )
-        return (
-            np.concatenate([context_keys(slots, items[of]), forth, back])[order],
-            np.concatenate([times[of], pair_times, pair_times])[order],
-            np.concatenate([weights[of], pair_weights, pair_weights])[order],
-        )
+        keys = np.concatenate([context_keys(slots, items[of]), forth, back])
+        told = np.concatenate([of, entry + len(items), entry + len(items)])
+        parts = np.concatenate([np.ones(len(of)), near, near])
+        places = np.array(self.places, np.int64)
+        order = np.concatenate([places[of], entry, entry]).argsort(kind="stable")
+        told = told[order]
+        weights = np.concatenate([weights, np.array(pairs.weights, np.float64)])[told]
+        times = np.concatenate([times, np.array(pairs.times, np.int64)])
+        crosses.add(keys[order], times, weights * parts[order], told)

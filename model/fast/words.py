@@ -1,9 +1,7 @@
 """What events say to others of success and failure."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
-
-import numpy as np
 
 from model.fast.actors import Limits, Success, spoken
 from model.interactions import EventRules, LogRow, Outcome
@@ -17,7 +15,7 @@ Told: TypeAlias = tuple[LogRow, Success, bool]
 
 def said_by(
     events: Sequence[LogRow], rules: EventRules, number: Callable[[str], int]
-) -> Iterable[Said]:
+) -> Iterator[Said]:
     """What events say, those that say anything.
 
     Args:
@@ -25,20 +23,23 @@ def said_by(
       rules: What they mean.
       number: Number of an item id, 0 for none.
     """
-    types = [row.event_type or "" for row in events]
-    values = np.array([np.nan if row.value is None else row.value for row in events])
-    by_value = {name for name, rule in rules.rules.items() if rule.by_value}
-    rated = np.array([name in by_value for name in types], bool) & ~np.isnan(values)
-    outcomes = rules.outcomes(types, values)
-    numbers = [0 if row.item_id is None else number(row.item_id) for row in events]
-    known = np.array(numbers, np.int64) > 0
-    at = np.flatnonzero(known & (rated | (outcomes != Outcome.NEUTRAL)))
     # a purchase is one actor's word as much as a click is
-    weights = np.minimum(rules.weights(types)[at], 1.0).tolist()
-    places = at.tolist()
-    times = [events[place].timestamp_ms for place in places]
-    said = map(Success, times, [numbers[place] for place in places], weights)
-    return zip(places, said, (outcomes[at] == Outcome.SUCCESS).tolist(), strict=True)
+    weights = {name: min(rule.weight, 1.0) for name, rule in rules.rules.items()}
+    for at, row in enumerate(events):
+        rule = None if row.event_type is None else rules.rules.get(row.event_type)
+        if rule is None or row.item_id is None:
+            continue
+        if rule.by_value:
+            if row.value is None:
+                continue
+            succeeded = row.value >= rules.success_value
+        elif rule.outcome == Outcome.NEUTRAL:
+            continue
+        else:
+            succeeded = rule.outcome == Outcome.SUCCESS
+        item = number(row.item_id)
+        if item:
+            yield at, Success(row.timestamp_ms, item, weights[row.event_type or ""]), succeeded
 
 
 def differences(
