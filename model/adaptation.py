@@ -174,7 +174,11 @@ class _State:
 
 
 class Adaptation:
-    """Follows users' events and keeps what was not expected of them."""
+    """Follows users' events and keeps what was not expected of them.
+
+    Attributes:
+      moves: Whether that has a say in scores or chances; else it need not be worked out.
+    """
 
     def __init__(
         self, scorer: SlowScorer, catalogue: Catalogue, config: MemoryConfig, moment: Moment
@@ -183,6 +187,7 @@ class Adaptation:
         self._catalogue = catalogue
         self._config = config
         self._moment = moment
+        self.moves = bool(config.fast_weight or config.lesson_weight)
         # what an item is held against: fixed for a model, whatever items come later
         known = scorer.share[1:]
         most = min(_COMPARED, len(known))

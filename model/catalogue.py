@@ -6,7 +6,7 @@ vectors from their attributes, so that they can be recommended at once.
 
 import dataclasses
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
@@ -94,7 +94,7 @@ class Catalogue:
         """The item's number, 0 when there is no such item."""
         return self._numbers.get(item_id, 0)
 
-    def follow(self, rows: Iterable[LogRow]) -> bool:
+    def follow(self, rows: Sequence[LogRow]) -> bool:
         """Takes the next rows of the log, in their order: items get numbers as they appear.
 
         An item that an event names is here though nobody has described it, unless it was
@@ -104,17 +104,17 @@ class Catalogue:
           Whether metadata changed.
         """
         changes: list[ItemChange] = []
-        met: set[str] = set()
+        strange = {row.item_id for row in rows} - self._met - {None}
         described = False
         for row in rows:
             if row.kind == Kind.ITEM:
                 changes.append(item_of(row))
                 described = True
-            elif row.item_id is None or row.item_id in self._met or row.item_id in met:
-                continue
-            else:
+            elif row.item_id is not None and row.item_id in strange:
                 changes.append(ItemChange(row.item_id, {}))
-            met.add(changes[-1].item_id)
+            else:
+                continue
+            strange.discard(row.item_id)
         if changes:
             self.put(changes)
         return described

@@ -197,7 +197,8 @@ class Recommender:
         self.catch_up()
         view = self._views.of(Query(user_id=actor))
         lessons = self.memory.lessons.of(view.segments, now_ms)
-        return recollection(self._views.judged(actor), view.personal, lessons, now_ms)
+        judged, personal = self._views.judged(actor), self._views.personal(actor)
+        return recollection(judged, personal, lessons, now_ms)
 
     def lesson_words(self, lesson: Lesson) -> tuple[str, str]:
         """To whom a lesson applies and to what, as `name=value`."""

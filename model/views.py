@@ -1,7 +1,7 @@
 """What is known of the one who asks, in the slow model's numbers, until the next event."""
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence, Set
 from typing import NamedTuple
 
 import numpy as np
@@ -64,10 +64,10 @@ class Views:
         self._unknown = frozenset(scorer.space.query_attributes.offsets)
         self._views: OrderedDict[str, View] = OrderedDict()
 
-    def changed(self, actors: Iterable[str]) -> None:
+    def changed(self, actors: Set[str]) -> None:
         """These have done something."""
-        for actor in actors:
-            self._views.pop(actor, None)
+        for actor in self._views.keys() & actors:
+            del self._views[actor]
 
     def described(self, user_id: str) -> None:
         """This user's attributes have changed."""
@@ -106,6 +106,13 @@ class Views:
         """The newest events of a user as they were met."""
         return self._adaptation.judged(self._memory.user(actor), self.person(actor))
 
+    def personal(self, actor: str) -> Personal:
+        """What is known of a user beyond the slow model, even where it moves nothing."""
+        memory = self._memory.user(actor)
+        if not memory.episodes:
+            return self._adaptation.nobody()
+        return self._adaptation.of(actor, memory, self.person(actor))
+
     def person(self, actor: str | None) -> Person:
         """The user as the slow model knows them."""
         space = self._scorer.space
@@ -130,7 +137,7 @@ class Views:
         )
         history = request(space, person, told)
         personal = self._adaptation.nobody()
-        if actor is not None and memory.episodes:
+        if self._adaptation.moves and actor is not None and memory.episodes:
             personal = self._adaptation.of(actor, memory, person)
         return View(
             history=history,

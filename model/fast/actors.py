@@ -9,10 +9,11 @@ difference taken back.
 from array import array
 from bisect import bisect_left
 from collections import Counter, OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final, NamedTuple
+from itertools import islice
+from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -45,21 +46,49 @@ class Pair(NamedTuple):
     weight: float
 
 
-class Told(NamedTuple):
-    """What a success adds to shared rows.
+class Pairs:
+    """What successes are paired with, in the order in which it was said.
+
+    An entry is one success with some of those before it, the nearest of them last; what
+    each pair counts is the entry's weight, the less the further apart.
 
     Attributes:
-      counts: Whether it counts.
-      sources: Items that it is now paired with as their target, the nearest last.
-      changes: Other pairs that it adds (1) or takes back (-1).
+      sources: [pairs] items of the earlier ones.
+      lengths: [entries] how many pairs.
+      targets: [entries] item of the later one.
+      times: [entries] when the later one came.
+      weights: [entries] what the nearest pair counts; negative to take it back.
     """
 
-    counts: bool
-    sources: list[int]
-    changes: list[tuple[Pair, int]]
+    __slots__ = ("lengths", "sources", "targets", "times", "weights")
 
+    def __init__(self) -> None:
+        self.sources: list[int] = []
+        self.lengths: list[int] = []
+        self.targets: list[int] = []
+        self.times: list[int] = []
+        self.weights: list[float] = []
 
-_NOTHING: Final = Told(counts=False, sources=[], changes=[])
+    def add(self, sources: Sequence[int], success: Success) -> None:
+        """Pairs a success with those before it."""
+        timestamp_ms, item, weight = success
+        self.sources.extend(sources)
+        self.lengths.append(len(sources))
+        self.targets.append(item)
+        self.times.append(timestamp_ms)
+        self.weights.append(weight)
+
+    def counted(self, nearness: Sequence[float]) -> Counter[Pair]:
+        """How often each pair was added in the end."""
+        counts: Counter[Pair] = Counter()
+        entries = zip(self.lengths, self.targets, self.times, self.weights, strict=True)
+        sources = iter(self.sources)
+        for length, target, at_ms, weight in entries:
+            nearest_first = zip(list(islice(sources, length))[::-1], nearness, strict=False)
+            for source, near in nearest_first:
+                pair = Pair(source, target, at_ms, abs(weight) * near)
+                counts[pair] += 1 if weight > 0.0 else -1
+        return counts
 
 
 @dataclass(frozen=True)
@@ -87,33 +116,26 @@ class Limits:
         return tuple(self.near**places for places in range(self.sources))
 
 
-class _Said:
-    """The last successes of one actor that counted, oldest first, by (time, item)."""
+_Said: TypeAlias = tuple["array[int]", "array[int]", "array[float]"]
+"""Times, items and weights of one actor's last successes that counted, by (time, item)."""
 
-    __slots__ = ("items", "times", "weights")
 
-    def __init__(self) -> None:
-        self.times = array("q")
-        self.items = array("q")
-        self.weights = array("d")
+def _nothing_said() -> _Said:
+    return array("q"), array("q"), array("d")
 
-    def insert(self, at: int, success: Success) -> None:
-        self.times.insert(at, success.timestamp_ms)
-        self.items.insert(at, success.item)
-        self.weights.insert(at, success.weight)
 
-    def drop(self, n: int) -> None:
-        del self.times[:n], self.items[:n], self.weights[:n]
+def _drop(said: _Said, n: int) -> None:
+    for column in said:
+        del column[:n]
 
-    def place(self, success: Success) -> int:
-        at = bisect_left(self.times, success.timestamp_ms)
-        while (
-            at < len(self.times)
-            and self.times[at] == success.timestamp_ms
-            and self.items[at] < success.item
-        ):
-            at += 1
-        return at
+
+def _place(said: _Said, success: Success) -> int:
+    """Where a success belongs."""
+    times, items, _ = said
+    at = bisect_left(times, success.timestamp_ms)
+    while at < len(times) and times[at] == success.timestamp_ms and items[at] < success.item:
+        at += 1
+    return at
 
 
 class Actors:
@@ -135,39 +157,49 @@ class Actors:
     @property
     def n_successes(self) -> int:
         """Successes that are remembered of all actors together."""
-        return sum(len(said.items) for said in self._said.values())
+        return sum(len(times) for times, _, _ in self._said.values())
 
     def state(self) -> Arrays:
         """What `restore` takes."""
-        said = self._said.values()
+        columns = list(zip(*self._said.values(), strict=True)) or [(), (), ()]
         return {
             "newest_ms": np.array([self._newest_ms]),
             **under("names", from_texts(self._said)),
-            **under("times", from_lists((one.times for one in said), np.int64)),
-            **under("items", from_lists((one.items for one in said), np.int64)),
-            **under("weights", from_lists((one.weights for one in said), np.float64)),
+            **under("times", from_lists(columns[0], np.int64)),
+            **under("items", from_lists(columns[1], np.int64)),
+            **under("weights", from_lists(columns[2], np.float64)),
         }
 
     def restore(self, arrays: Arrays) -> None:
         """Goes on from a state."""
         self._newest_ms = int(arrays["newest_ms"][0])
         columns = (to_lists(part(name, arrays)) for name in ("times", "items", "weights"))
-        self._said = OrderedDict()
-        for name, *lists in zip(to_texts(part("names", arrays)), *columns, strict=True):
-            said = self._said[name] = _Said()
-            said.times.extend(lists[0])
-            said.items.extend(lists[1])
-            said.weights.extend(lists[2])
+        self._said = OrderedDict(
+            (name, (array("q", times), array("q", items), array("d", weights)))
+            for name, times, items, weights in zip(
+                to_texts(part("names", arrays)), *columns, strict=True
+            )
+        )
 
-    def take(self, actor: str, success: Success) -> Told:
-        """Takes a success, the next of the log."""
+    def take(self, actor: str, success: Success, pairs: Pairs) -> bool:
+        """Takes a success, the next of the log.
+
+        Args:
+          actor: Whose.
+          success: What happened.
+          pairs: Takes what the success is paired with, and how others' pairs change.
+
+        Returns:
+          Whether it counts.
+        """
         said = self._said.get(actor)
         if said is None:
-            said = self._said[actor] = _Said()
+            said = self._said[actor] = _nothing_said()
         else:
             self._said.move_to_end(actor)
-        self._newest_ms = max(self._newest_ms, success.timestamp_ms)
-        return _say(said, success, self._limits)
+        if success.timestamp_ms > self._newest_ms:
+            self._newest_ms = success.timestamp_ms
+        return _say(said, success, self._limits, pairs)
 
     def forget_quiet(self, most: int) -> None:
         """Lets go of the actors who were quiet for longer than the window, or longest.
@@ -177,16 +209,16 @@ class Actors:
         """
         oldest_ms = self._newest_ms - self._limits.window_ms
         while self._said:
-            actor, said = next(iter(self._said.items()))
-            if len(self._said) <= most and said.times and said.times[-1] >= oldest_ms:
+            actor, (times, _, _) = next(iter(self._said.items()))
+            if len(self._said) <= most and times and times[-1] >= oldest_ms:
                 return
             del self._said[actor]
 
     def replace(self, actor: str, successes: Iterable[Success]) -> None:
         """Remembers of the actor what it would be had these been the actor's successes."""
-        said = _Said()
+        said = _nothing_said()
         for success in successes:
-            _say(said, success, self._limits)
+            _say(said, success, self._limits, Pairs())
         if actor in self._said:
             self._said[actor] = said
 
@@ -197,55 +229,56 @@ def spoken(successes: Iterable[Success], limits: Limits) -> tuple[list[bool], Co
     Returns:
       Whether each success counts, and how often each pair was added.
     """
-    said, counts = _Said(), []
-    pairs: Counter[Pair] = Counter()
-    for success in successes:
-        told = _say(said, success, limits)
-        counts.append(told.counts)
-        at_ms, item, weight = success
-        nearest_first = zip(reversed(told.sources), limits.nearness, strict=False)
-        pairs.update(Pair(source, item, at_ms, weight * near) for source, near in nearest_first)
-        for pair, sign in told.changes:
-            pairs[pair] += sign
-    return counts, pairs
+    said, pairs = _nothing_said(), Pairs()
+    counts = [_say(said, success, limits, pairs) for success in successes]
+    return counts, pairs.counted(limits.nearness)
 
 
-def _say(said: _Said, success: Success, limits: Limits) -> Told:
-    times, now_ms = said.times, success.timestamp_ms
+def _say(said: _Said, success: Success, limits: Limits, pairs: Pairs) -> bool:
+    (times, items, weights), (now_ms, item, weight) = said, success
     if times and times[0] < now_ms - limits.window_ms:
-        said.drop(bisect_left(times, now_ms - limits.window_ms))
-    if success.item in said.items:
-        return _NOTHING
+        _drop(said, bisect_left(times, now_ms - limits.window_ms))
+    if item in items:
+        return False
     if len(times) >= limits.per_day:
         if times[0] > now_ms - DAY_MS:
-            return _NOTHING
-        said.drop(1)
-    if not times or now_ms > times[-1]:
-        start = max(len(times) - limits.sources, bisect_left(times, now_ms - limits.span_ms))
-        sources = said.items[start:].tolist()
-        said.insert(len(times), success)
-        return Told(counts=True, sources=sources, changes=[])
-    # an event of the same moment, or one that comes late, changes what others are paired with
-    at = said.place(success)
-    before = _pairs_from(said, at, at + limits.sources, limits)
-    said.insert(at, success)
-    changed = _pairs_from(said, at, at + 1 + limits.sources, limits)
-    changed.subtract(before)
-    return Told(counts=True, sources=[], changes=[(pair, n) for pair, n in changed.items() if n])
+            return False
+        _drop(said, 1)
+    at = len(times)
+    if at and now_ms <= times[-1]:
+        at = _place(said, success)
+        _pair_late(said, at, success, limits, pairs)
+    elif at:
+        start = bisect_left(times, now_ms - limits.span_ms, max(at - limits.sources, 0))
+        if start < at:
+            pairs.add(items[start:], success)
+    times.insert(at, now_ms)
+    items.insert(at, item)
+    weights.insert(at, weight)
+    return True
 
 
-def _pairs_from(said: _Said, start: int, stop: int, limits: Limits) -> Counter[Pair]:
-    places = range(start, min(stop, len(said.times)))
-    return Counter(pair for at in places for pair in _pairs(said, at, limits))
+def _pair_late(said: _Said, at: int, success: Success, limits: Limits, pairs: Pairs) -> None:
+    """What changes with an event of the same moment as others, or one that comes late.
 
-
-def _pairs(said: _Said, at: int, limits: Limits) -> list[Pair]:
-    """What the success at a place is paired with."""
-    now_ms, item, weight = said.times[at], said.items[at], said.weights[at]
-    pairs: list[Pair] = []
-    for n in range(at - 1, max(at - limits.sources, 0) - 1, -1):
-        before_ms = said.times[n]
-        if now_ms - before_ms > limits.span_ms:
+    It is paired with those before it, and they lie one place further from those behind it.
+    """
+    (times, items, weights), near, span_ms = said, limits.nearness, limits.span_ms
+    now_ms, item, weight = success
+    first = max(at - limits.sources, 0)
+    for n in range(at - 1, bisect_left(times, now_ms - span_ms, first, at) - 1, -1):
+        pairs.add([items[n]], Success(now_ms, item, weight * near[at - 1 - n]))
+    gone: list[tuple[int, Success]] = []
+    for later in range(at, min(at + limits.sources, len(times))):
+        later_ms, target, weight = times[later], items[later], weights[later]
+        if later_ms - now_ms > span_ms:
             break
-        pairs.append(Pair(said.items[n], item, now_ms, weight * limits.nearness[at - 1 - n]))
-    return pairs
+        apart = later - at
+        pairs.add([item], Success(later_ms, target, weight * near[apart]))
+        first = max(later - limits.sources, 0)
+        for n in range(at - 1, bisect_left(times, later_ms - span_ms, first, at) - 1, -1):
+            gone.append((items[n], Success(later_ms, target, -weight * near[later - 1 - n])))
+            if later - n < limits.sources:
+                pairs.add([items[n]], Success(later_ms, target, weight * near[later - n]))
+    for source, taken_back in gone:
+        pairs.add([source], taken_back)

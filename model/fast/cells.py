@@ -1,7 +1,7 @@
 """A sparse table of decayed sums: cells (row, item), only those that something fell into."""
 
-from collections.abc import Callable, Sequence
-from itertools import chain
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain, count
 from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
@@ -37,9 +37,9 @@ class Cells(NamedTuple):
     sums: NDArray[np.float64]
 
 
-def cell_key(row: int, item: int) -> int:
-    """One number for a cell; rows lie in [0, 2^31), items in [0, 2^32)."""
-    return row << _ITEM_BITS | item
+def cell_keys(rows: NDArray[np.int64], items: NDArray[np.int64]) -> NDArray[np.int64]:
+    """[cells] one number for a cell; rows lie in [0, 2^31), items in [0, 2^32)."""
+    return rows << _ITEM_BITS | items
 
 
 class CellTable:
@@ -57,6 +57,7 @@ class CellTable:
         self._sums = np.zeros((len(half_lives_s), 0), np.float64)
         self._fresh: dict[int, int] = {}
         self._fresh_of_row: dict[int, list[int]] = {}
+        self._fresh_read = 0
         self._fresh_keys = np.zeros(_ROOM, np.int64)
         self._fresh_sums = np.zeros((len(half_lives_s), _ROOM), np.float64)
 
@@ -76,52 +77,64 @@ class CellTable:
 
     def add(
         self,
-        keys: Sequence[int],
+        keys: Sequence[int] | NDArray[np.int64],
         timestamps_ms: NDArray[np.int64],
         weights: NDArray[np.float64],
+        of: NDArray[np.integer] | None = None,
     ) -> None:
         """Adds weights to cells, in the order given; a negative weight takes one back.
 
         Args:
-          keys: [events] from `cell_key`; a cell may come several times.
+          keys: [keys] from `cell_keys`; a cell may come several times.
           timestamps_ms: [events] when, in any order.
-          weights: [events] how much, or [half-lives, events] for each sum.
+          weights: [keys] how much, or [half-lives, keys] for each sum.
+          of: [keys] which event each belongs to; None for an event of its own.
         """
-        if not keys:
+        key = np.asarray(keys, np.int64)
+        if not key.size:
             return
-        key = np.array(keys, np.int64)
         moved = self._clock.advance(int(timestamps_ms.max()))
         if moved is not None:
             self._sums = np.ldexp(self._sums, moved)
             self._fresh_sums = np.ldexp(self._fresh_sums, moved)
-        grown = self._clock.grown(timestamps_ms, weights)
+        growth = self._clock.growth(timestamps_ms)
+        grown = weights * (growth if of is None else growth.take(of, axis=1))
         at = np.searchsorted(self._keys, key)
-        settled = np.zeros(len(key), bool)
-        if len(self._keys):
-            settled = self._keys[np.minimum(at, len(self._keys) - 1)] == key
-            _add(self._sums, at[settled], grown[:, settled])
-        if not settled.all():
-            places = self._places(key[~settled].tolist())
-            _add(self._fresh_sums, places, grown[:, ~settled])
+        settled = self._is_at(at, key)
+        if settled.all():
+            _add(self._sums, at, grown)
+            return
+        strange = ~settled
+        _add(self._sums, at[settled], grown.compress(settled, axis=1))
+        places = self._places(key[strange].tolist())
+        _add(self._fresh_sums, places, grown.compress(strange, axis=1))
+
+    def _is_at(self, at: NDArray[np.intp], keys: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """[keys] whether the cell is the settled one at its place."""
+        if not len(self._keys):
+            return np.zeros(len(keys), bool)
+        return np.asarray(self._keys.take(at, mode="clip") == keys)
 
     def _places(self, keys: list[int]) -> NDArray[np.intp]:
         """[keys] the place of each among the new cells, made where there is none."""
-        fresh, of_row, before = self._fresh, self._fresh_of_row, len(self._fresh)
-        places: list[int] = []
-        new: list[int] = []
-        for key in keys:
-            place = fresh.get(key)
-            if place is None:
-                place = fresh[key] = len(fresh)
-                of_row.setdefault(key >> _ITEM_BITS, []).append(place)
-                new.append(key)
-            places.append(place)
+        fresh, before = self._fresh, len(self._fresh)
+        new = [key for key in dict.fromkeys(keys) if key not in fresh]
+        fresh.update(zip(new, count(before), strict=False))
         if len(fresh) > len(self._fresh_keys):
             room = np.zeros((1 + len(self._clock), len(fresh)))
             self._fresh_keys = np.concatenate([self._fresh_keys, room[0].astype(np.int64)])
             self._fresh_sums = np.concatenate([self._fresh_sums, room[1:]], axis=1)
         self._fresh_keys[before : len(fresh)] = new
-        return np.array(places, np.intp)
+        return np.fromiter(map(fresh.__getitem__, keys), np.intp, len(keys))
+
+    def _places_of_rows(self, rows: Iterable[int]) -> list[list[int]]:
+        """The places of each row's new cells; rows are told apart when they are first read."""
+        of_row, known = self._fresh_of_row, self._fresh_read
+        self._fresh_read = len(self._fresh)
+        strange = (self._fresh_keys[known : self._fresh_read] >> _ITEM_BITS).tolist()
+        for place, row in enumerate(strange, known):
+            of_row.setdefault(row, []).append(place)
+        return [of_row.get(row, _NONE) for row in rows]
 
     def state(self) -> Arrays:
         """What `restore` takes: what has settled and what has not stay apart."""
@@ -138,7 +151,7 @@ class CellTable:
         """Goes on from a state."""
         self._clock.restore(part("clock", arrays))
         self._keys, self._sums = arrays["keys"], arrays["sums"]
-        self._fresh, self._fresh_of_row = {}, {}
+        self._forget_fresh()
         self._places(arrays["fresh_keys"].tolist())
         self._fresh_sums[:, : len(self._fresh)] = arrays["fresh_sums"]
 
@@ -155,11 +168,23 @@ class CellTable:
             return
         keys = self._fresh_keys[: len(self._fresh)]
         order = np.argsort(keys)
-        keys, sums = keys[order], self._fresh_sums[:, order]
-        at = np.searchsorted(self._keys, keys)
-        self._keys = np.insert(self._keys, at, keys)
-        self._sums = np.insert(self._sums, at, sums, axis=1)
-        self._fresh, self._fresh_of_row = {}, {}
+        keys, sums = keys[order], self._fresh_sums.take(order, axis=1)
+        self._insert(keys, sums)
+        self._forget_fresh()
+
+    def _insert(self, keys: NDArray[np.int64], sums: NDArray[np.float64]) -> None:
+        """Puts cells, sorted by key, in their places; `np.insert` takes thrice as long."""
+        at = np.searchsorted(self._keys, keys) + np.arange(len(keys))
+        old = np.ones(len(self._keys) + len(keys), bool)
+        old[at] = False
+        before, self._keys = self._keys, np.empty(len(old), np.int64)
+        self._keys[old], self._keys[at] = before, keys
+        kept, self._sums = self._sums, np.empty((len(sums), len(old)))
+        for merged, own, more in zip(self._sums, kept, sums, strict=True):
+            merged[old], merged[at] = own, more
+
+    def _forget_fresh(self) -> None:
+        self._fresh, self._fresh_of_row, self._fresh_read = {}, {}, 0
         self._fresh_keys = np.zeros(_ROOM, np.int64)
         self._fresh_sums = np.zeros((len(self._clock), _ROOM))
 
@@ -178,7 +203,7 @@ class CellTable:
         first = np.cumsum(lengths) - lengths
         at = np.arange(slot.size) - np.repeat(first - starts, lengths)
         keys, sums = self._keys[at], self._sums[:, at]
-        fresh = [self._fresh_of_row.get(row, _NONE) for row in rows]
+        fresh = self._places_of_rows(rows)
         if any(fresh):
             places = np.array(list(chain.from_iterable(fresh)), np.intp)
             slot = np.concatenate([slot, np.repeat(np.arange(len(rows)), list(map(len, fresh)))])
@@ -205,15 +230,13 @@ class CellTable:
         kept = judge(rows, items, sums) | (items == REST)
         if kept.all():
             return 0
-        gone, gone_sums = rows[~kept], self._sums[:, ~kept]
+        gone, gone_sums = rows[~kept], self._sums.compress(~kept, axis=1)
         starts = np.flatnonzero(np.diff(gone, prepend=-1))
         rest = np.add.reduceat(gone_sums, starts, axis=1)
-        self._keys, self._sums = self._keys[kept], self._sums[:, kept]
+        self._keys, self._sums = self._keys[kept], self._sums.compress(kept, axis=1)
         keys = gone[starts] << _ITEM_BITS | REST
-        new = ~np.isin(keys, self._keys)
-        at = np.searchsorted(self._keys, keys[new])
-        self._keys = np.insert(self._keys, at, keys[new])
-        self._sums = np.insert(self._sums, at, 0.0, axis=1)
+        new = keys[~self._is_at(np.searchsorted(self._keys, keys), keys)]
+        self._insert(new, np.zeros((len(rest), len(new))))
         _add(self._sums, np.searchsorted(self._keys, keys), rest)
         return int(np.count_nonzero(~kept))
 

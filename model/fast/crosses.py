@@ -39,16 +39,16 @@ def context_row(slot: int) -> int:
     return 2 * slot + 1
 
 
-def pair_keys(sources: Sequence[int], item: int) -> list[int]:
-    """The cells of an item in the rows of those who liked these, then theirs in its row."""
-    row = item << 33
-    return [source << 33 | item for source in sources] + [row | source for source in sources]
+def pair_keys(
+    sources: NDArray[np.int64], items: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """[pairs] the cells of items in the rows of those who liked others, and theirs in its row."""
+    return sources << 33 | items, items << 33 | sources
 
 
-def context_keys(slots: Sequence[int], item: int) -> list[int]:
-    """The cells of an item in the rows of these attribute values."""
-    odd = 1 << 32 | item
-    return [slot << 33 | odd for slot in slots]
+def context_keys(slots: NDArray[np.int64], items: NDArray[np.int64]) -> NDArray[np.int64]:
+    """[pairs] the cells of items in the rows of attribute values."""
+    return slots << 33 | 1 << 32 | items
 
 
 class Found(NamedTuple):
@@ -135,12 +135,13 @@ class Crosses:
 
     def add(
         self,
-        keys: Sequence[int],
+        keys: Sequence[int] | NDArray[np.int64],
         timestamps_ms: NDArray[np.int64],
         weights: NDArray[np.float64],
+        of: NDArray[np.integer] | None = None,
     ) -> None:
-        """Counts successes in cells; a negative weight takes one back."""
-        self._table.add(keys, timestamps_ms, weights)
+        """Counts successes in cells; see `CellTable.add`."""
+        self._table.add(keys, timestamps_ms, weights, of)
 
     def found(
         self,
@@ -203,12 +204,14 @@ class Crosses:
         nats = sums * np.log((sums + prior) / (totals * shares(items) + prior))
         rest = items == REST
         worth = np.where(rest, np.inf, nats.max(axis=0))
-        by_worth = np.lexsort((-worth, rows))
-        rank = np.empty(len(rows), np.int64)
-        rank[by_worth] = np.arange(len(rows)) - starts[row[by_worth]]
+        kept = worth >= self._config.gate_nats
         # the rest of a row ranks first where there is one, and is no cross
-        most = self._config.crosses_per_row + np.maximum.reduceat(rest, starts)[row]
-        kept = (worth >= self._config.gate_nats) & (rank < most)
+        most = self._config.crosses_per_row + np.maximum.reduceat(rest, starts)
+        crowded = np.add.reduceat(kept, starts, dtype=np.int64) > most
+        at = np.flatnonzero(kept & crowded[row])
+        at = at[np.lexsort((-worth[at], row[at]))]
+        rank = np.arange(len(at)) - np.searchsorted(row[at], row[at])
+        kept[at[rank >= most[row[at]]]] = False
         kept = _best(worth, kept, self._config.cross_megabytes * 1_000_000 // _CELL_BYTES)
         if self._config.gate == "random":
             kept = (

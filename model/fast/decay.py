@@ -29,6 +29,11 @@ class DecayClock:
         self._half_lives_ms = np.array(half_lives_s, np.float64)[:, None] * 1000.0
         self._base = np.zeros((len(half_lives_s), 1), np.int64)
         self.newest_ms = 0
+        self._late_ms = self._late()
+
+    def _late(self) -> float:
+        """The moment from which on sums have to be scaled down."""
+        return float(((self._base + _REBASE_HALF_LIVES + 1) * self._half_lives_ms).min())
 
     def __len__(self) -> int:
         """Number of half-lives."""
@@ -41,6 +46,7 @@ class DecayClock:
     def restore(self, arrays: Arrays) -> None:
         """Goes on from a state."""
         self._base, self.newest_ms = arrays["base"], int(arrays["newest_ms"][0])
+        self._late_ms = self._late()
 
     def advance(self, newest_ms: int) -> NDArray[np.int64] | None:
         """Moves to a later event.
@@ -52,12 +58,13 @@ class DecayClock:
         if newest_ms <= self.newest_ms:
             return None
         self.newest_ms = newest_ms
+        if newest_ms < self._late_ms:
+            return None
         whole = np.floor_divide(newest_ms, self._half_lives_ms).astype(np.int64)
         late = whole - self._base > _REBASE_HALF_LIVES
-        if not late.any():
-            return None
         moved = np.where(late, self._base - whole, 0)
         self._base = self._base - moved
+        self._late_ms = self._late()
         return moved
 
     def grown(
@@ -67,9 +74,13 @@ class DecayClock:
 
         Weights are [events], or [half-lives, events] where sums count different things.
         """
+        return weights * self.growth(timestamps_ms)
+
+    def growth(self, timestamps_ms: NDArray[np.integer]) -> NDArray[np.float64]:
+        """[half-lives, events] what an event of weight 1 adds to the kept sums."""
         whole, part = np.divmod(timestamps_ms, self._half_lives_ms)
-        grown = weights * np.exp2(part / self._half_lives_ms)
-        return np.asarray(np.ldexp(grown, whole.astype(np.int64) - self._base))
+        power = whole.astype(np.int64) - self._base
+        return np.asarray(np.ldexp(np.exp2(part / self._half_lives_ms), power))
 
     def faded(self, now_ms: int) -> NDArray[np.float64]:
         """[half-lives] the factor that turns kept sums into sums decayed to `now_ms`.

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from model.fast.cells import REST, CellTable, cell_key
+from model.fast.cells import REST, CellTable, cell_keys
 
 HALF_LIFE_S: Final = 1_209_600.0
 _PSEUDO_INFORMATION: Final = 5.0
@@ -96,17 +96,25 @@ class Lessons:
 
     def add(self, judged: Sequence[tuple[Judged, int]]) -> None:
         """Counts outcomes as often as is said with them: 1, or -1 to take one back."""
-        keys: list[int] = []
-        times: list[int] = []
-        residuals: list[float] = []
-        information: list[float] = []
-        for (timestamp_ms, segments, attributes, label, chances), sign in judged:
-            for segment, chance in zip(segments, chances, strict=True):
-                keys += [cell_key(segment, attribute + 1) for attribute in attributes]
-                times += [timestamp_ms] * len(attributes)
-                residuals += [sign * (label - chance)] * len(attributes)
-                information += [sign * chance * (1.0 - chance)] * len(attributes)
-        self.slots.add(keys, np.array(times, np.int64), np.array([residuals, information]))
+        if not judged:
+            return
+        outcomes = [outcome for outcome, _ in judged]
+        n_segments = np.array([len(outcome.segments) for outcome in outcomes], np.int64)
+        n_attributes = np.array([len(outcome.attributes) for outcome in outcomes], np.int64)
+        of = np.repeat(np.arange(len(outcomes)), n_segments)
+        segments = np.array([s for outcome in outcomes for s in outcome.segments], np.int64)
+        chances = np.array([c for outcome in outcomes for c in outcome.chances], np.float64)
+        signs = np.array([sign for _, sign in judged], np.float64)[of]
+        labels = np.array([outcome.label for outcome in outcomes], np.float64)[of]
+        times = np.array([outcome.timestamp_ms for outcome in outcomes], np.int64)
+        sums = np.array([signs * (labels - chances), signs * chances * (1.0 - chances)])
+        # every segment meets every attribute
+        attributes = np.array([a for outcome in outcomes for a in outcome.attributes], np.int64)
+        lengths = n_attributes[of]
+        cell = np.repeat(np.arange(len(of)), lengths)
+        starts = (np.cumsum(n_attributes) - n_attributes)[of] - (np.cumsum(lengths) - lengths)
+        columns = attributes[np.arange(len(cell)) + starts[cell]] + 1
+        self.slots.add(cell_keys(segments[cell], columns), times, sums[:, cell], of[cell])
 
     def settle(self) -> None:
         """To be called at fixed places of the log."""

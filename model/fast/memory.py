@@ -6,10 +6,12 @@ What concerns one user is read from the log when that user is first asked for, a
 kept up with the tail from then on; only what concerns everyone is built at start.
 """
 
+from bisect import bisect_left
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from itertools import groupby
-from typing import Final, NamedTuple, Protocol, TypeAlias
+from operator import attrgetter, itemgetter
+from typing import Final, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,11 +25,13 @@ from model.fast.lessons import Judged, Lessons
 from model.fast.popularity import Popularity
 from model.fast.tally import Tally
 from model.fast.trending import CROSS_HALF_LIVES, Trending
-from model.interactions import EventRules, Kind, LogRow, Outcome, actor_of
+from model.fast.words import Said, Told, differences, said_by
+from model.interactions import EventRules, Kind, LogRow, actor_of
 
 # Chores that go over everything fall due at fixed places of the log, wherever calls are cut.
 _CHORES_EVERY: Final = 1_024
 
+_PLACE: Final = itemgetter(0)
 
 # What one actor may say in lessons within a day.
 _JUDGES: Final = Limits(per_day=20, sources=0)
@@ -122,7 +126,8 @@ class FastMemory:
         self._read_actor = read_actor
         self._read_event = read_event
         self._reading = reading
-        self._limits = Limits(per_day=config.per_day)
+        sources = Limits.sources if config.cross_weight else 0
+        self._limits = Limits(per_day=config.per_day, sources=sources)
         self.clear()
 
     def clear(self) -> None:
@@ -184,16 +189,20 @@ class FastMemory:
           The actors whose memory changed.
         """
         changed: set[str] = set()
-        for period, chunk in groupby(rows, lambda row: row.seq // _CHORES_EVERY):
+        start = 0
+        while start < len(rows):
+            period = rows[start].seq // _CHORES_EVERY
             if period > self.as_of // _CHORES_EVERY:
                 self._chores(period, items)
-            for kind, alike in groupby(chunk, lambda row: row.kind):
+            end = bisect_left(rows, (period + 1) * _CHORES_EVERY, start, key=attrgetter("seq"))
+            for kind, alike in groupby(rows[start:end], attrgetter("kind")):
                 same = list(alike)
                 if kind == Kind.EVENT:
                     changed |= self._take(same, items)
-                elif kind == Kind.USER:
+                elif kind == Kind.USER and self._config.lesson_weight:
                     self._describe(same)
                 self.as_of = same[-1].seq
+            start = end
         return changed
 
     def _describe(self, rows: Sequence[LogRow]) -> None:
@@ -203,76 +212,74 @@ class FastMemory:
                 self._segments[row.user_id] = segments
 
     def _take(self, events: Sequence[LogRow], items: Items) -> set[str]:
-        self._count(events, items)
-        by_actor: dict[str, list[LogRow]] = {}
-        for row in events:
-            if (actor := actor_of(row)) is not None:
-                by_actor.setdefault(actor, []).append(row)
-        for actor in by_actor.keys() & self._users.keys():
-            self._users[actor].add(by_actor[actor])
-        return set(by_actor)
+        actors = list(map(actor_of, events))
+        self._count(events, actors, items)
+        changed = {actor for actor in actors if actor is not None}
+        known = changed & self._users.keys()
+        if known:
+            for row, actor in zip(events, actors, strict=True):
+                if actor in known:
+                    self._users[actor].add([row])
+        return changed
 
     def _chores(self, period: int, items: Items) -> None:
         self._actors.forget_quiet(self._config.followed_users)
         self._judges.forget_quiet(self._config.followed_users)
         self.lessons.settle()
-        shares = self.trending.levels(items.share, 0)[1]
-        present = np.array([shares[place] for place in CROSS_HALF_LIVES])
-        self.crosses.gate(period, lambda which: present[:, which])
+        self.crosses.gate(period, lambda which: self._shares(items).take(which, axis=1))
 
-    def _count(self, events: Sequence[LogRow], items: Items) -> None:
+    def _shares(self, items: Items) -> NDArray[np.float32]:
+        """[half-lives, items] shares as of the newest event, at the crosses' half-lives."""
+        shares = self.trending.levels(items.share, 0)[1]
+        return np.array([shares[place] for place in CROSS_HALF_LIVES])
+
+    def _count(self, events: Sequence[LogRow], actors: Sequence[str | None], items: Items) -> None:
         """Adds events to what everyone shares, and takes retracted ones out of it."""
-        tally = Tally()
-        for row, said in zip(events, self._said(events, items), strict=True):
+        tally, said, start = Tally(), list(said_by(events, self._rules, items.number)), 0
+        for at, row in enumerate(events):
             taken_back = retracted_id(row)
             if taken_back is not None:
+                end = bisect_left(said, at, key=_PLACE)
+                self._say(said[start:end], events, actors, tally)
                 self._take_back(taken_back, row, tally, items)
-            elif said is not None and row.event_id not in self._retracted:
-                self._say(row, said, tally)
-        tally.hand_over(self.trending, self.popularity, self.crosses, len(items))
+                start = bisect_left(said, at + 1, key=_PLACE)
+        self._say(said[start:], events, actors, tally)
+        tally.hand_over(self._everyone, self._crossed, self._limits.nearness, len(items))
         self.lessons.add(tally.judged)
 
-    def _said(self, events: Sequence[LogRow], items: Items) -> list["_Said | None"]:
-        """What each event says, None for one that says nothing of success or failure."""
-        types = [row.event_type or "" for row in events]
-        values = np.array([np.nan if row.value is None else row.value for row in events])
-        outcomes = self._rules.outcomes(types, values).tolist()
-        weights = self._rules.weights(types).tolist()
-        rated = {name for name, rule in self._rules.rules.items() if rule.by_value}
-        return [
-            # a purchase is one actor's word as much as a click is
-            _Said(Success(row.timestamp_ms, number, min(weight, 1.0)), outcome == Outcome.SUCCESS)
-            if (outcome or (row.event_type in rated and row.value is not None))
-            and row.item_id is not None
-            and (number := items.number(row.item_id))
-            else None
-            for row, outcome, weight in zip(events, outcomes, weights, strict=True)
-        ]
+    def _say(
+        self,
+        said: Iterable[Said],
+        events: Sequence[LogRow],
+        actors: Sequence[str | None],
+        tally: Tally,
+    ) -> None:
+        pairs, retracted = tally.pairs, self._retracted
+        for at, success, succeeded in said:
+            actor = actors[at]
+            if actor is None or (retracted and events[at].event_id in retracted):
+                continue
+            if succeeded:
+                place = len(pairs.lengths)
+                if self._actors.take(actor, success, pairs):
+                    tally.add(success, self._context(events[at]), place)
+            if actor in self._segments and self._judges.take(actor, success, pairs):
+                self._judge(actor, success, float(succeeded), 1, tally)
 
-    def _say(self, row: LogRow, said: "_Said", tally: "Tally") -> None:
-        actor = actor_of(row)
-        if actor is None:
-            return
-        if said.succeeded:
-            told = self._actors.take(actor, said.event)
-            if told.counts:
-                slots = self._reading.context(row.details, row.timestamp_ms)
-                tally.add(said.event, slots)
-                tally.add_sources(said.event, told.sources, self._limits.nearness)
-                tally.add_pairs(told.changes)
-        if actor in self._segments and self._judges.take(actor, said.event).counts:
-            self._judge(actor, said, 1, tally)
+    def _context(self, row: LogRow) -> Sequence[int]:
+        if self._crossed is None:
+            return ()
+        return self._reading.context(row.details, row.timestamp_ms)
 
-    def _judge(self, actor: str, said: "_Said", sign: int, tally: "Tally") -> None:
+    def _judge(self, actor: str, said: Success, label: float, sign: int, tally: Tally) -> None:
         """Counts an outcome in the slots of the actor's segments, as they are now."""
-        segments, (at_ms, item, _) = self._segments.get(actor, ()), said.event
+        segments, (at_ms, item, _) = self._segments.get(actor, ()), said
         attributes = self._reading.attributes(item)
         if segments and attributes:
             chances = [self._reading.chance(segment, item) for segment in segments]
-            judged = Judged(at_ms, segments, attributes, float(said.succeeded), chances)
-            tally.judged.append((judged, sign))
+            tally.judged.append((Judged(at_ms, segments, attributes, label, chances), sign))
 
-    def _take_back(self, event_id: str, row: LogRow, tally: "Tally", items: Items) -> None:
+    def _take_back(self, event_id: str, row: LogRow, tally: Tally, items: Items) -> None:
         """Makes the shared rows as if an event had never been; it may also come later."""
         if event_id in self._retracted:
             return
@@ -281,29 +288,46 @@ class FastMemory:
         actor = None if original is None else actor_of(original)
         if original is None or actor is None or original.seq >= row.seq:
             return
-        rows = [r for r in self._read_actor(actor, row.seq - 1) if retracted_id(r) is None]
         gone = self._retracted - {event_id}
-        found = zip(rows, self._said(rows, items), strict=True)
-        said = [(r, s) for r, s in found if s is not None and r.event_id not in gone]
-        left = [(r, s) for r, s in said if r.event_id != event_id]
+        said = self._told(actor, row.seq - 1, items, gone)
+        left = [told for told in said if told[0].event_id != event_id]
         self._take_back_successes(actor, said, left, tally)
         if actor in self._segments:
-            for which, sign in _differences(said, left, _JUDGES):
-                self._judge(actor, which[1], sign, tally)
-            self._judges.replace(actor, [s.event for _, s in left])
+            for (_, success, succeeded), sign in differences(said, left, _JUDGES):
+                self._judge(actor, success, float(succeeded), sign, tally)
+            self._judges.replace(actor, [success for _, success, _ in left])
+
+    def _told(self, actor: str, through_seq: int, items: Items, gone: Set[str]) -> list[Told]:
+        """What an actor's events have said, without those that are gone."""
+        rows = self._read_actor(actor, through_seq)
+        rows = [r for r in rows if retracted_id(r) is None and r.event_id not in gone]
+        said = said_by(rows, self._rules, items.number)
+        return [(rows[at], success, succeeded) for at, success, succeeded in said]
 
     def _take_back_successes(
-        self, actor: str, said: "_Told", left: "_Told", tally: "Tally"
+        self, actor: str, said: list[Told], left: list[Told], tally: Tally
     ) -> None:
-        said, left = ([pair for pair in each if pair[1].succeeded] for each in (said, left))
-        for (row, (success, _)), sign in _differences(said, left, self._limits):
-            slots = self._reading.context(row.details, row.timestamp_ms)
-            tally.add(success._replace(weight=sign * success.weight), slots)
-        _, pairs = spoken([s.event for _, s in said], self._limits)
-        _, pairs_left = spoken([s.event for _, s in left], self._limits)
+        said, left = ([told for told in each if told[2]] for each in (said, left))
+        for (row, success, _), sign in differences(said, left, self._limits):
+            taken_back = success._replace(weight=sign * success.weight)
+            tally.add(taken_back, self._context(row), len(tally.pairs.lengths))
+        _, pairs = spoken([success for _, success, _ in said], self._limits)
+        _, pairs_left = spoken([success for _, success, _ in left], self._limits)
         pairs_left.subtract(pairs)
-        tally.add_pairs([(pair, n) for pair, n in pairs_left.items() if n])
-        self._actors.replace(actor, [s.event for _, s in left])
+        for (source, target, at_ms, weight), n in pairs_left.items():
+            if n:
+                tally.pairs.add([source], Success(at_ms, target, n * weight))
+        self._actors.replace(actor, [success for _, success, _ in left])
+
+    @property
+    def _everyone(self) -> Sequence[Trending | Popularity]:
+        """Where every success counts; crosses need shares, and these are of the row `everyone`."""
+        shares = self._config.trending_weight or self._config.cross_weight
+        return (self.trending, self.popularity) if shares else (self.popularity,)
+
+    @property
+    def _crossed(self) -> Crosses | None:
+        return self.crosses if self._config.cross_weight else None
 
     @property
     def size(self) -> Size:
@@ -325,15 +349,13 @@ class FastMemory:
         actor = actor_of(row)
         if actor is None or row.event_id in self._retracted:
             return None
-        rows = [r for r in self._read_actor(actor, row.seq) if r.event_id not in self._retracted]
-        said = [(r, s) for r, s in zip(rows, self._said(rows, items), strict=True) if s is not None]
-        said = [(r, s) for r, s in said if s.succeeded and retracted_id(r) is None]
+        said = [t for t in self._told(actor, row.seq, items, self._retracted) if t[2]]
         if not said or said[-1][0].seq != row.seq:
             return None
-        counts, pairs = spoken([s.event for _, s in said], self._limits)
+        counts, pairs = spoken([success for _, success, _ in said], self._limits)
         if not counts[-1]:
             return None
-        at_ms, item, _ = said[-1][1].event
+        at_ms, item, _ = said[-1][1]
         mine = [p for p, n in pairs.items() if n and p.timestamp_ms == at_ms and item in p[:2]]
         sources = [p.target if p.source == item else p.source for p in mine]
         return sources, self._reading.context(row.details, row.timestamp_ms)
@@ -354,25 +376,3 @@ class FastMemory:
         if len(self._users) > self._config.cached_users:
             self._users.popitem(last=False)
         return memory
-
-
-class _Said(NamedTuple):
-    """What an event says to others."""
-
-    event: Success
-    succeeded: bool
-
-
-_Told: TypeAlias = list[tuple[LogRow, _Said]]
-
-
-def _differences(
-    said: _Told, left: _Told, limits: Limits
-) -> Iterator[tuple[tuple[LogRow, _Said], int]]:
-    """What would no longer count (-1), or count instead (1), with less said."""
-    signs: dict[int, int] = {}
-    for events, sign in ((said, -1), (left, 1)):
-        counts, _ = spoken([s.event for _, s in events], limits)
-        for (row, _), counted in zip(events, counts, strict=True):
-            signs[row.seq] = signs.get(row.seq, 0) + sign * int(counted)
-    return ((pair, signs[pair[0].seq]) for pair in said if signs[pair[0].seq])

@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 import numpy as np
+from numpy.typing import NDArray
 
-from model.fast.actors import Pair, Success
+from model.fast.actors import Pairs, Success
 from model.fast.crosses import Crosses, context_keys, pair_keys
 from model.fast.lessons import Judged
 from model.fast.popularity import Popularity
@@ -14,57 +16,77 @@ from model.fast.trending import Trending
 
 @dataclass
 class Tally:
-    """Gathered in the order of the log, and added all at once."""
+    """Gathered in the order of the log, and added all at once.
+
+    Attributes:
+      successes: Those that count.
+      slots: Joint numbers of each one's moment.
+      places: How many entries `pairs` had before each of them.
+      pairs: What they are paired with.
+      judged: Outcomes for lessons, with how often each counts.
+    """
 
     successes: list[Success] = field(default_factory=list)
-    keys: list[int] = field(default_factory=list)
-    times: list[int] = field(default_factory=list)
-    weights: list[float] = field(default_factory=list)
-    lengths: list[int] = field(default_factory=list)
+    slots: list[Sequence[int]] = field(default_factory=list)
+    places: list[int] = field(default_factory=list)
+    pairs: Pairs = field(default_factory=Pairs)
     judged: list[tuple[Judged, int]] = field(default_factory=list)
 
-    def add(self, success: Success, slots: Sequence[int]) -> None:
+    def add(self, success: Success, slots: Sequence[int], place: int) -> None:
         """Counts a success in the row `everyone` and in the moment's rows."""
-        timestamp_ms, item, weight = success
         self.successes.append(success)
-        if slots:
-            self._add(context_keys(slots, item), timestamp_ms, [weight] * len(slots))
-
-    def add_sources(
-        self, success: Success, sources: Sequence[int], nearness: Sequence[float]
-    ) -> None:
-        """Counts a success beside those before it, the nearest of them last."""
-        if sources:
-            timestamp_ms, item, weight = success
-            weights = [weight * near for near in nearness[len(sources) - 1 :: -1]]
-            self._add(pair_keys(sources, item), timestamp_ms, 2 * weights)
-
-    def add_pairs(self, pairs: Sequence[tuple[Pair, int]]) -> None:
-        """Counts pairs as often as is said with them."""
-        for (source, target, timestamp_ms, weight), times in pairs:
-            self._add(pair_keys([source], target), timestamp_ms, [times * weight] * 2)
-
-    def _add(self, keys: Sequence[int], timestamp_ms: int, weights: Sequence[float]) -> None:
-        self.keys += keys
-        self.lengths.append(len(keys))
-        self.times.append(timestamp_ms)
-        self.weights += weights
+        self.slots.append(slots)
+        self.places.append(place)
 
     def hand_over(
-        self, trending: Trending, popularity: Popularity, crosses: Crosses, n_items: int
+        self,
+        everyone: Sequence[Trending | Popularity],
+        crosses: Crosses | None,
+        nearness: Sequence[float],
+        n_items: int,
     ) -> None:
-        """Adds it all."""
-        times, items, weights = zip(*self.successes, strict=True) if self.successes else ((),) * 3
-        for each in (trending, popularity):
-            each.add(
-                np.array(items, np.int64),
-                np.array(times, np.int64),
-                np.array(weights, np.float64),
-                n_items,
-            )
-        lengths = np.array(self.lengths, np.int64)
-        crosses.add(
-            self.keys,
-            np.repeat(np.array(self.times, np.int64), lengths),
-            np.array(self.weights, np.float64),
+        """Adds it all.
+
+        Args:
+          everyone: What counts successes in the row `everyone`.
+          crosses: Where successes are counted beside others; None for nowhere.
+          nearness: What pairs count, those of neighbours first.
+          n_items: Items known by now.
+        """
+        if self.successes:
+            times, items, weights = zip(*self.successes, strict=True)
+            columns = np.array(items, np.int64), np.array(times, np.int64), np.array(weights)
+        else:
+            columns = np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)
+        for each in everyone:
+            each.add(*columns, n_items)
+        if crosses is not None and (self.successes or self.pairs.sources):
+            self._cross(crosses, *columns, np.array(nearness))
+
+    def _cross(
+        self,
+        crosses: Crosses,
+        items: NDArray[np.int64],
+        times: NDArray[np.int64],
+        weights: NDArray[np.float64],
+        nearness: NDArray[np.float64],
+    ) -> None:
+        """Counts moments and pairs, in the order of the log."""
+        pairs = self.pairs
+        of = np.repeat(np.arange(len(items)), list(map(len, self.slots)))
+        slots = np.array(list(chain.from_iterable(self.slots)), np.int64)
+        lengths = np.array(pairs.lengths, np.int64)
+        entry = np.repeat(np.arange(len(lengths)), lengths)
+        near = nearness[lengths.cumsum()[entry] - 1 - np.arange(len(entry))]
+        forth, back = pair_keys(
+            np.array(pairs.sources, np.int64), np.array(pairs.targets, np.int64)[entry]
         )
+        keys = np.concatenate([context_keys(slots, items[of]), forth, back])
+        told = np.concatenate([of, entry + len(items), entry + len(items)])
+        parts = np.concatenate([np.ones(len(of)), near, near])
+        places = np.array(self.places, np.int64)
+        order = np.concatenate([places[of], entry, entry]).argsort(kind="stable")
+        told = told[order]
+        weights = np.concatenate([weights, np.array(pairs.weights, np.float64)])[told]
+        times = np.concatenate([times, np.array(pairs.times, np.int64)])
+        crosses.add(keys[order], times, weights * parts[order], told)

@@ -163,6 +163,25 @@ def test_lessons_of_one_item_count_as_the_root_of_their_number_times_their_mean(
     assert max(sizes) > 1
 
 
+def test_a_memory_that_moves_nothing_is_not_worked_out_but_can_be_read(log):
+    off = MemoryConfig(trending_weight=0.0, cross_weight=0.0, fast_weight=0.0, lesson_weight=0.0)
+    recommender, whole = recommender_on(log, off), recommender_on(log)
+    size = recommender.memory.size
+    assert (size.crosses, size.lessons) == (0, 0)
+    assert not recommender.memory.trending.counts(NOW_MS).any()
+    for window in ("hour", "year"):
+        found, expected = (
+            each.memory.popularity.counts(window, NOW_MS, len(each.catalogue))
+            for each in (recommender, whole)
+        )
+        np.testing.assert_array_equal(found, expected)
+    read, other = (each.recollect("u1", NOW_MS) for each in (recommender, whole))
+    assert read.strength == other.strength > 0
+    assert [one.surprise_nats for one in read.exemplars] == [
+        one.surprise_nats for one in other.exemplars
+    ]
+
+
 def test_shuffled_lessons_are_other_lessons(log):
     real = ask(recommender_on(log, mixing=Mixing(lessons=1.0)), user="u1")
     shuffled = MemoryConfig(shuffled_lessons=True)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.fast.actors import DAY_MS, Actors, Limits, Pair, Success, spoken
+from model.fast.actors import DAY_MS, Actors, Limits, Pair, Pairs, Success, spoken
 
 LIMITS = Limits(per_day=4, sources=2, near=0.5, span_ms=1_000, window_ms=10 * DAY_MS)
 WIDE = Limits(per_day=100, sources=2, near=0.5, span_ms=1_000, window_ms=10 * DAY_MS)
@@ -20,6 +20,13 @@ def pairs(successes, limits=WIDE):
 
 def at(time, item):
     return Success(time, item, 1.0)
+
+
+def take(actors, name, success):
+    """What the success is paired with."""
+    pairs = Pairs()
+    actors.take(name, success, pairs)
+    return pairs
 
 
 def test_a_success_is_paired_with_the_few_before_it_the_nearer_the_more():
@@ -98,11 +105,10 @@ def test_following_the_tail_adds_up_to_what_was_said(drawn):
     actors = Actors(LIMITS)
     told: Counter[Pair] = Counter()
     for actor, time, item in drawn:
-        counts, sources, changes = actors.take(actor, at(time, item))
-        assert counts or not (sources or changes)
-        nearest_first = zip(reversed(sources), LIMITS.nearness, strict=False)
-        told.update(Pair(source, item, time, near) for source, near in nearest_first)
-        for pair, n in changes:
+        pairs = Pairs()
+        counts = actors.take(actor, at(time, item), pairs)
+        assert counts or not pairs.sources
+        for pair, n in pairs.counted(LIMITS.nearness).items():
             told[pair] += n
     expected: Counter[Pair] = Counter()
     for actor in "ab":
@@ -113,9 +119,9 @@ def test_following_the_tail_adds_up_to_what_was_said(drawn):
 
 def test_the_quiet_are_forgotten_and_the_others_are_not():
     actors = Actors(LIMITS)
-    actors.take("quiet", at(0, 1))
-    actors.take("busy", at(1, 1))
-    actors.take("busy", at(11 * DAY_MS, 2))
+    take(actors, "quiet", at(0, 1))
+    take(actors, "busy", at(1, 1))
+    take(actors, "busy", at(11 * DAY_MS, 2))
     actors.forget_quiet(most=10)
     assert list(actors) == ["busy"]
 
@@ -123,7 +129,7 @@ def test_the_quiet_are_forgotten_and_the_others_are_not():
 def test_no_more_actors_are_followed_than_may_be_and_the_longest_quiet_go():
     actors = Actors(LIMITS)
     for n, name in enumerate(["ann", "bob", "cid", "ann"]):
-        actors.take(name, at(n, n + 1))
+        take(actors, name, at(n, n + 1))
     actors.forget_quiet(most=2)
     assert list(actors) == ["cid", "ann"]
 
@@ -131,9 +137,9 @@ def test_no_more_actors_are_followed_than_may_be_and_the_longest_quiet_go():
 def test_an_actor_can_be_given_another_past():
     actors = Actors(WIDE)
     for time, item in pairwise(range(4)):
-        actors.take("ann", at(time, item))
+        take(actors, "ann", at(time, item))
     actors.replace("ann", [at(0, 9)])
-    assert actors.take("ann", at(5, 1)).sources == [9]
+    assert take(actors, "ann", at(5, 1)).sources == [9]
     actors.replace("nobody", [at(0, 9)])
     assert list(actors) == ["ann"]
 
@@ -142,5 +148,5 @@ def test_an_actor_can_be_given_another_past():
 def test_what_is_remembered_of_an_actor_is_bounded(n):
     actors = Actors(LIMITS)
     for time in range(n):
-        actors.take("ann", at(time * DAY_MS // 100, time + 1))
+        take(actors, "ann", at(time * DAY_MS // 100, time + 1))
     assert actors.n_successes <= LIMITS.per_day

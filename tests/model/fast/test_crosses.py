@@ -101,13 +101,10 @@ def test_without_a_named_row_scores_fall_by_what_was_said(counts, left_out):
 def test_rows_of_items_and_of_moments_do_not_meet():
     rows = [liked_row(n) for n in range(50)] + [context_row(n) for n in range(50)]
     assert len(set(rows)) == 100
-    assert pair_keys([3, 4], 9) == [
-        liked_row(3) << 32 | 9,
-        liked_row(4) << 32 | 9,
-        liked_row(9) << 32 | 3,
-        liked_row(9) << 32 | 4,
-    ]
-    assert context_keys([3], 9) == [context_row(3) << 32 | 9]
+    forth, back = pair_keys(np.array([3, 4]), np.array([9, 8]))
+    assert forth.tolist() == [liked_row(3) << 32 | 9, liked_row(4) << 32 | 8]
+    assert back.tolist() == [liked_row(9) << 32 | 3, liked_row(8) << 32 | 4]
+    assert context_keys(np.array([3]), np.array([9])).tolist() == [context_row(3) << 32 | 9]
 
 
 def gated(counts, seed=0, **settings):
