@@ -40,17 +40,21 @@ def score_by_hand(p, space, batch, row):
     vectors = np.array([item_vector_by_hand(p, item) for item in range(n_items)])
     present = [slot for slot in batch.attributes[row] if slot >= 0]
     last = batch.last[row]
+    history = [
+        pooled_by_hand(vectors, batch.liked[row], p["liked_decay"]),
+        pooled_by_hand(vectors, batch.disliked[row], p["disliked_decay"]),
+        vectors[last] if last >= 0 else np.zeros(vectors.shape[1]),
+    ]
     inputs = np.concatenate(
         [
             p["user_embedding"][batch.user[row]],
-            pooled_by_hand(vectors, batch.liked[row], p["liked_decay"]),
-            pooled_by_hand(vectors, batch.disliked[row], p["disliked_decay"]),
-            vectors[last] if last >= 0 else np.zeros(vectors.shape[1]),
+            *history,
             [np.log1p((batch.liked[row] >= 0).sum()), np.log1p((batch.disliked[row] >= 0).sum())],
             sum(p["query_attribute_embedding"][slot].astype(float) for slot in present),
         ]
     )
-    hidden = np.maximum(inputs @ p["hidden_kernel"] + p["hidden_bias"], 0)
+    layer = np.maximum(inputs @ p["hidden_kernel"] + p["hidden_bias"], 0)
+    hidden = np.concatenate([layer, *history])
     query = hidden @ p["query_kernel"] + p["query_bias"]
     if p["query_scale"][0]:
         query = p["query_scale"][0] * query / np.linalg.norm(query)
