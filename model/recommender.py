@@ -311,7 +311,7 @@ class Recommender:
         return found
 
     def hidden(self, requests: Sequence[Prepared]) -> FloatArray:
-        """[requests, hidden] what the slow model's trunk makes of each request."""
+        """[requests, trunk] what the slow model's trunk makes of each request."""
         each = [self._scorer.hidden(r.view.inputs, r.batch.attributes) for r in requests]
         return each[0] if len(each) == 1 else np.concatenate(each)
 

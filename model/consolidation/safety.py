@@ -86,7 +86,8 @@ def dormant_share(bundle: Bundle, examples: Examples, which: NDArray[np.intp]) -
     scorer = SlowScorer(bundle)
     queries = examples.queries(which)
     hidden = scorer.hidden(scorer.history_inputs(queries, scorer.vectors), queries.attributes)
-    activity = hidden.mean(axis=0, dtype=np.float64)
+    units = hidden[:, : len(bundle.parameters["hidden_bias"])]
+    activity = units.mean(axis=0, dtype=np.float64)
     return float((activity <= _DORMANT * activity.mean()).mean())
 
 

@@ -104,6 +104,7 @@ def load_bundle(folder: Path) -> Bundle:
 
 def _check_shapes(name: str, space: FeatureSpace, parameters: Mapping[str, NDArray[Any]]) -> None:
     try:
+        trunk = len(parameters["hidden_bias"]) + 3 * parameters["item_embedding"].shape[1]
         lengths = {
             "item_vectors": space.items.size,
             "item_embedding": space.items.size,
@@ -114,6 +115,8 @@ def _check_shapes(name: str, space: FeatureSpace, parameters: Mapping[str, NDArr
             "query_attribute_embedding": space.query_attributes.size,
             "liked_decay": space.history,
             "repeat_weights": 2 * space.wide_history + 1,
+            "query_kernel": trunk,
+            "outcome_kernel": trunk,
             "query_scale": 1,
             "wide_indptr": space.n_rows + 1,
             "wide_items": int(parameters["wide_indptr"][-1]),

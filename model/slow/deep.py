@@ -100,16 +100,22 @@ class DeepTowers(tf.keras.layers.Layer):
         return tf.math.l2_normalize(vectors, axis=1) if self._cosine else vectors
 
     def hidden(self, batch: Mapping[str, Any], vectors: Any, chance: "Chance | None" = None) -> Any:
-        """[batch, hidden] the trunk that both heads share."""
+        """[batch, hidden + 3·d] the trunk that both heads share.
+
+        The layer's outputs, then the history as it came in: liked, disliked, last.
+        """
         user = batch["user"]
         if chance is not None and self._config.id_dropout > 0:
             known = chance.kept(tf.shape(user), self._config.id_dropout)
             user *= tf.cast(known, user.dtype)
-        parts = [
-            tf.gather(self.p["user_embedding"], user),
+        history = [
             self._pooled(vectors, batch["liked"], "liked_decay", chance),
             self._pooled(vectors, batch["disliked"], "disliked_decay", chance),
             self._sum_present(vectors, batch["last"][:, None]),
+        ]
+        parts = [
+            tf.gather(self.p["user_embedding"], user),
+            *history,
             self._log_count(batch["liked"]),
             self._log_count(batch["disliked"]),
             self._sum_present(self.p["query_attribute_embedding"], batch["attributes"]),
@@ -119,7 +125,7 @@ class DeepTowers(tf.keras.layers.Layer):
         if chance is not None and self._config.hidden_dropout > 0:
             share = self._config.hidden_dropout
             activation *= chance.kept(tf.shape(activation), share) / (1.0 - share)
-        return activation
+        return tf.concat([activation, *history], axis=1)
 
     def queries(self, hidden: Any) -> Any:
         """[batch, d] what the retrieval head multiplies item vectors with."""

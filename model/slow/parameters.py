@@ -51,6 +51,8 @@ def initial_parameters(
     items = normal(space.items.size, d)
     items[UNKNOWN] = 0.0
     deep = config.halves != "wide"
+    # at first a query is what was liked and what came last: training starts from likeness
+    straight = np.concatenate([np.eye(d), np.zeros((d, d)), np.eye(d)])
     cosine = config.similarity == "cosine"
     return {
         "item_embedding": items,
@@ -66,12 +68,12 @@ def initial_parameters(
         "disliked_decay": decay.copy(),
         "hidden_kernel": glorot(n_inputs, hidden),
         "hidden_bias": np.zeros(hidden, np.float32),
-        "query_kernel": deep * glorot(hidden, d),
+        "query_kernel": deep * np.concatenate([glorot(hidden, d), straight], dtype=np.float32),
         "query_bias": np.zeros(d, np.float32),
         "query_scale": np.array([_COSINE_SCALE if cosine else 0.0], np.float32),
-        "outcome_kernel": glorot(hidden, d),
+        "outcome_kernel": glorot(hidden + 3 * d, d),
         "outcome_query_bias": np.zeros(d, np.float32),
-        "outcome_user_kernel": glorot(hidden, 1),
+        "outcome_user_kernel": glorot(hidden + 3 * d, 1),
         "outcome_item_bias": np.zeros(space.items.size, np.float32),
         "wide_indptr": table.indptr,
         "wide_items": table.items,

@@ -23,7 +23,7 @@ class Slow(NamedTuple):
     Attributes:
       wide: [batch, items] from the cross table.
       deep: [batch, items] query vector times item vector.
-      hidden: [batch, hidden] the shared trunk.
+      hidden: [batch, hidden + 3·d] the shared trunk.
     """
 
     wide: FloatArray
@@ -81,12 +81,15 @@ class SlowScorer:
           attributes: [batch, slots] as in `QueryBatch`.
 
         Returns:
-          [batch, hidden].
+          [batch, hidden + 3·d] the layer's outputs, then the history as it came in.
         """
         p = self._p
         moment = _sum_present(p["query_attribute_embedding"], attributes)
         inputs = np.concatenate([history_inputs, moment], axis=1)
-        return np.asarray(np.maximum(inputs @ p["hidden_kernel"] + p["hidden_bias"], 0.0))
+        activation = np.maximum(inputs @ p["hidden_kernel"] + p["hidden_bias"], 0.0)
+        first = p["user_embedding"].shape[1]
+        straight = history_inputs[:, first : first + 3 * p["item_embedding"].shape[1]]
+        return np.concatenate([activation, straight], axis=1)
 
     def wide(self, rows: NDArray[np.int32], n_items: int) -> FloatArray:
         """[batch, n_items] what the cross table and repetition add for these active rows."""
@@ -155,7 +158,7 @@ class SlowScorer:
         """Uncalibrated log-odds of success, given that the item is shown.
 
         Args:
-          hidden: [batch, hidden] trunk outputs.
+          hidden: [batch, hidden + 3·d] trunk outputs.
           vectors: [all items, d] item vectors.
           items: [batch, k] item numbers; those beyond the bundle take the unknown's bias.
 

@@ -149,7 +149,7 @@ class WideDeep(tfrs.Model):
           chance: Dropout; None for none.
 
         Returns:
-          scores: [ranked, candidates], hidden: [batch, hidden], vectors: [n_items, d].
+          scores: [ranked, candidates], hidden: [batch, trunk], vectors: [n_items, d].
         """
         vectors = self.deep.item_vectors(chance)
         hidden = self.deep.hidden(batch, vectors, chance)
