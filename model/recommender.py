@@ -78,7 +78,6 @@ class Recommender:
         alone = not memory.moves_scores
         self._mixing = dataclasses.replace(mixing, slow=1.0, bias=1.0) if alone else mixing
         self._fast_factor = np.float32(memory.fast_weight * mixing.fast)
-        self._own_outcomes = memory.lesson_weight * mixing.own_outcomes
         adaptation = Adaptation(scorer, self.catalogue, memory, self._moments.of_event)
         self._views = Views(
             scorer, self.catalogue, self.memory, adaptation, log, cached=memory.cached_users
@@ -177,9 +176,10 @@ class Recommender:
         slots = self._moments.of_request(query.context, now_ms)
         active = self._fast.active(view.liked, slots)
         fast = self._fast.row(active, now_ms)
-        lessons = self._fast.lessons(view.segments, now_ms) if self._config.lesson_weight else None
+        weight, mixing = self._config.lesson_weight, self._mixing
+        lessons = self._fast.lessons(view.segments, now_ms) if weight else None
         if lessons is not None:
-            fast = fast + np.float32(self._config.lesson_weight * self._mixing.lessons) * lessons
+            fast = fast + np.float32(weight * mixing.lessons) * lessons
         base = np.where(self.catalogue.allowed(now_ms), self._bias() + fast, -np.inf)
         return Prepared(
             view=view,
@@ -187,7 +187,7 @@ class Recommender:
             active=active,
             fast=fast,
             own=view.personal.weights.at(now_ms).astype(np.float32) * self._fast_factor,
-            shift=self._own_outcomes * view.personal.chance.shift(now_ms),
+            shift=weight * mixing.own_outcomes * view.personal.chance.shift(now_ms),
             lessons=lessons,
             base=base.astype(np.float32, copy=False),
         )

@@ -142,7 +142,9 @@ def test_chances_are_moved_by_the_learned_factors_of_outcomes(log):
     def odds(mixing):
         recommender = Recommender(SCORER, "v", log, RULES, CONFIG, mixing)
         prepared = recommender.prepare(query)
-        chance = recommender.probabilities([prepared], item)[0, 0]
+        chances = recommender.probabilities([prepared], item)
+        assert chances is not None
+        chance = chances[0, 0]
         return np.log(chance / (1.0 - chance)), prepared
 
     plain, prepared = odds(Mixing(own_outcomes=0.0, lesson_outcomes=0.0))
