@@ -321,10 +321,9 @@ class Recommender:
         rows = [self._rows(request.view, request.batch) for request in requests]
         table = rows[0] if len(rows) == 1 else side_by_side(rows)
         slow = self._scorer.score_hidden(hidden, table, self.catalogue.vectors)
-        trust = np.float32(self._mixing.slow)
-        return (
-            slow if trust == 1.0 else slow._replace(wide=trust * slow.wide, deep=trust * slow.deep)
-        )
+        if (trust := np.float32(self._mixing.slow)) == 1.0:
+            return slow
+        return slow._replace(wide=trust * slow.wide, deep=trust * slow.deep)
 
     def _bias(self) -> FloatArray:
         """[items] the slow model's popularity as far as it counts."""
