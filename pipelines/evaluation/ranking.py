@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 
 from model.errors import BadInputError
 from model.metrics import auc
-from pipelines.evaluation.stream import Stream
+from pipelines.evaluation.stream import Candidates, Stream
 
 LIST_LENGTH: Final = 10
+_GROUPS: Final = 256
 
 
 class Pending(NamedTuple):
@@ -68,34 +69,59 @@ def ranked(
             f"expected scores of shape {(len(pending), len(stream.items))} "
             f"(questions, items), got {scores.shape}"
         )
-    moments = np.array([p.moment for p in pending])
-    competes = known_from[None, :] < moments[:, None]
-    for row, p in zip(competes, pending, strict=True):
-        if stream.candidates == "unseen":
-            row[p.own] = False
-        elif stream.candidates == "seen":
-            met = np.zeros_like(row)
-            met[p.own] = True
-            row &= met
-    scores = np.where(competes, scores, np.float32(-np.inf))
-    targets = stream.events.item[[int(p.rows[0]) for p in pending]].astype(np.int64)
-    own = np.take_along_axis(scores, targets[:, None], axis=1)
-    rank = (~(scores < own) & competes).sum(axis=1)
-    is_candidate = np.take_along_axis(competes, targets[:, None], axis=1)[:, 0]
-    rank = np.where(is_candidate, rank, len(stream.items) + 1)
-    return Ranked(rank, competes.sum(axis=1), scores, _best(scores))
+    scores = scores.copy()
+    by_age = np.argsort(known_from)
+    since = known_from[by_age]
+    targets = stream.events.item[[int(p.rows[0]) for p in pending]].tolist()
+    rank = np.full(len(pending), len(stream.items) + 1)
+    n_candidates = np.empty(len(pending), np.int64)
+    top = np.full((len(pending), LIST_LENGTH), -1, np.int32)
+    # row by row, so that the row stays where the processor has it at hand
+    for place, (row, p, target) in enumerate(zip(scores, pending, targets, strict=True)):
+        competes = _competing(stream.candidates, by_age[np.searchsorted(since, p.moment) :], row, p)
+        row[np.flatnonzero(~competes)] = -np.inf
+        n_candidates[place] = np.count_nonzero(competes)
+        if competes[target]:
+            worse = np.count_nonzero((row < row[target]) & competes)
+            rank[place] = n_candidates[place] - worse
+        best = _best(row)
+        top[place, : len(best)] = best
+    return Ranked(rank, n_candidates, scores, top)
 
 
-def _best(scores: NDArray[np.float32]) -> NDArray[np.int32]:
-    """[questions, 10] numbers of the best-scored items, -1 where fewer have a score."""
-    scores = np.where(np.isnan(scores), np.float32(-np.inf), scores)
-    k = min(LIST_LENGTH, scores.shape[1])
-    chosen = np.argpartition(-scores, k - 1, axis=1)[:, :k]
-    values = np.take_along_axis(scores, chosen, axis=1)
-    order = np.lexsort((chosen, -values))
-    top = np.take_along_axis(chosen, order, axis=1)
-    top = np.where(np.take_along_axis(values, order, axis=1) > -np.inf, top, -1)
-    return np.pad(top, ((0, 0), (0, LIST_LENGTH - k)), constant_values=-1).astype(np.int32)
+def _competing(
+    candidates: Candidates, unknown: NDArray[np.intp], row: NDArray[np.float32], p: Pending
+) -> NDArray[np.bool_]:
+    """[items] whether an item competes for a question; `unknown` are those that came later."""
+    competes = np.ones(len(row), np.bool_)
+    competes[unknown] = False
+    if candidates == "unseen":
+        competes[p.own] = False
+    elif candidates == "seen":
+        met = np.zeros(len(row), np.bool_)
+        met[p.own] = True
+        competes &= met
+    return competes
+
+
+def _best(scores: NDArray[np.float32]) -> NDArray[np.intp]:
+    """At most 10 numbers of the best of [items] scores, best first; ties to the lower number."""
+    worst = _tenth_at_most(scores)
+    best = np.flatnonzero(scores >= worst if worst > -np.inf else scores > -np.inf)
+    return best[np.argsort(-scores[best], kind="stable")][:LIST_LENGTH]
+
+
+def _tenth_at_most(scores: NDArray[np.float32]) -> float:
+    """A score that ten items reach: the tenth of the best ones of groups of items.
+
+    It takes one look at each item where a partition takes many, and few items reach it.
+    """
+    size = len(scores) // _GROUPS
+    if not size:
+        return -np.inf
+    best = scores[: size * _GROUPS].reshape(size, _GROUPS).max(axis=0)
+    best[np.isnan(best)] = -np.inf
+    return float(np.partition(best, -LIST_LENGTH)[-LIST_LENGTH])
 
 
 def rank_metrics(
