@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -47,9 +49,19 @@ class Telling(WithErrorMemory):
         waiting = len(self._waiting)
         super()._write()
         if waiting:
-            places = np.arange(self._errors.mark - waiting, self._errors.mark)
-            errors, items = self._errors._errors[places], self._errors._items[places]  # noqa: SLF001
+            memory: Any = self._errors
+            places = np.arange(memory.mark - waiting, memory.mark)
+            items, errors = memory._items[places], memory._errors[places]  # noqa: SLF001
             self.told += zip(items.tolist(), (1.0 - errors).tolist(), strict=True)
+
+
+def on(made, arm=WithErrorMemory):
+    log, chain = made
+    return arm(STREAM, log, chain, OFF)
+
+
+def played(arm, **more):
+    return replay(STREAM, arm, name="arm", seed=0, **more)
 
 
 def question(row):
@@ -58,8 +70,8 @@ def question(row):
 
 
 def test_every_success_is_written_with_the_chance_it_was_given_just_before(made):
-    arm, plain = Telling(STREAM, *made, OFF), Product(STREAM, *made, OFF)
-    replay(STREAM, arm, name="arm", seed=0)
+    arm, plain = on(made, Telling), on(made, Product)
+    played(arm)
 
     plain.start(STREAM.events.take(slice(0, STREAM.bootstrap)))
     last = int(STREAM.nights[-1])
@@ -82,25 +94,22 @@ def test_every_success_is_written_with_the_chance_it_was_given_just_before(made)
 
 
 def test_answering_together_gives_what_answering_one_by_one_does(made):
-    one, many = (
-        replay(STREAM, WithErrorMemory(STREAM, *made, OFF), name="arm", seed=0, batch=batch)
-        for batch in (1, 256)
-    )
+    one, many = played(on(made), batch=1), played(on(made), batch=256)
     for name, values in one.metrics.items():
         np.testing.assert_array_equal(values, many.metrics[name])
     np.testing.assert_array_equal(one.top, many.top)
 
 
 def test_the_size_of_what_is_written_at_a_time_changes_no_answer(made, monkeypatch):
-    whole = replay(STREAM, WithErrorMemory(STREAM, *made, OFF), name="arm", seed=0)
+    whole = played(on(made))
     monkeypatch.setattr(error_arm, "_BATCH", 3)
-    in_threes = replay(STREAM, WithErrorMemory(STREAM, *made, OFF), name="arm", seed=0)
+    in_threes = played(on(made))
 
     np.testing.assert_array_equal(whole.top, in_threes.top)
 
 
 def test_the_memory_of_errors_changes_the_slow_models_lists(made):
-    slow = replay(STREAM, Product(STREAM, *made, OFF), name="arm", seed=0)
-    corrected = replay(STREAM, WithErrorMemory(STREAM, *made, OFF), name="arm", seed=0)
+    slow = played(on(made, Product))
+    corrected = played(on(made))
 
     assert not np.array_equal(slow.top, corrected.top)
