@@ -40,13 +40,13 @@ class Ranked(NamedTuple):
     Attributes:
       rank: [questions] best is 1; a target that is no candidate stands behind all items.
       n_candidates: [questions] how many compete.
-      scores: [questions, items] -inf where an item does not compete.
+      competes: [questions, items] whether an item is a candidate.
       top: [questions, 10] the best candidates, best first, -1 padded.
     """
 
     rank: NDArray[np.int64]
     n_candidates: NDArray[np.int64]
-    scores: NDArray[np.float32]
+    competes: NDArray[np.bool_]
     top: NDArray[np.int32]
 
 
@@ -69,39 +69,36 @@ def ranked(
             f"expected scores of shape {(len(pending), len(stream.items))} "
             f"(questions, items), got {scores.shape}"
         )
-    scores = scores.copy()
     by_age = np.argsort(known_from)
     since = known_from[by_age]
     targets = stream.events.item[[int(p.rows[0]) for p in pending]].tolist()
     rank = np.full(len(pending), len(stream.items) + 1)
-    n_candidates = np.empty(len(pending), np.int64)
+    competing = np.ones(scores.shape, np.bool_)
     top = np.full((len(pending), LIST_LENGTH), -1, np.int32)
     # row by row, so that the row stays where the processor has it at hand
-    for place, (row, p, target) in enumerate(zip(scores, pending, targets, strict=True)):
-        competes = _competing(stream.candidates, by_age[np.searchsorted(since, p.moment) :], row, p)
-        row[np.flatnonzero(~competes)] = -np.inf
-        n_candidates[place] = np.count_nonzero(competes)
-        if competes[target]:
-            worse = np.count_nonzero((row < row[target]) & competes)
-            rank[place] = n_candidates[place] - worse
-        best = _best(row)
+    for place, (row, competes, p) in enumerate(zip(scores, competing, pending, strict=True)):
+        _leave_out(competes, stream.candidates, by_age[np.searchsorted(since, p.moment) :], p.own)
+        if competes[targets[place]]:
+            rank[place] = np.count_nonzero(competes & ~(row < row[targets[place]]))
+        best = _best(np.where(competes, row, np.float32(-np.inf)))
         top[place, : len(best)] = best
-    return Ranked(rank, n_candidates, scores, top)
+    return Ranked(rank, np.count_nonzero(competing, axis=1), competing, top)
 
 
-def _competing(
-    candidates: Candidates, unknown: NDArray[np.intp], row: NDArray[np.float32], p: Pending
-) -> NDArray[np.bool_]:
-    """[items] whether an item competes for a question; `unknown` are those that came later."""
-    competes = np.ones(len(row), np.bool_)
+def _leave_out(
+    competes: NDArray[np.bool_],
+    candidates: Candidates,
+    unknown: NDArray[np.intp],
+    own: NDArray[np.int64] | None,
+) -> None:
+    """Marks which of [items] compete for a question; `unknown` are those that came later."""
     competes[unknown] = False
     if candidates == "unseen":
-        competes[p.own] = False
+        competes[own] = False
     elif candidates == "seen":
-        met = np.zeros(len(row), np.bool_)
-        met[p.own] = True
+        met = np.zeros(len(competes), np.bool_)
+        met[own] = True
         competes &= met
-    return competes
 
 
 def _best(scores: NDArray[np.float32]) -> NDArray[np.intp]:
@@ -165,15 +162,16 @@ def _regret(
     """
     if stream.truth is None:
         raise BadInputError(f"regret needs the planted truth, which {stream.name} does not have")
-    values = np.empty(len(pending))
+    values = np.zeros(len(pending))
     for place, p in enumerate(pending):
         worth = stream.truth(int(p.rows[0]))
-        competing = np.sort(worth[standing.scores[place] > -np.inf])[::-1]
+        competing = np.sort(worth[standing.competes[place]])[::-1]
         top = standing.top[place, :k]
         got = worth[top[top >= 0]]
-        n = min(k, len(competing))
-        short = n - len(got)
-        values[place] = competing[:n].mean() - (got.sum() + short * competing[-1:].sum()) / n
+        # of no candidates every list is the best
+        if n := min(k, len(competing)):
+            short = n - len(got)
+            values[place] = competing[:n].mean() - (got.sum() + short * competing[-1]) / n
     return values
 
 
