@@ -1,7 +1,6 @@
 """`slowwave evaluate`: replays a protocol against its arms, and says what came out."""
 
 import dataclasses
-import os
 import platform
 import subprocess
 import time
@@ -16,14 +15,25 @@ from pipelines.console import Console, count
 from pipelines.evaluation import tasks
 from pipelines.evaluation.arms import ENSEMBLES, PRODUCT, arm_words, check_arms
 from pipelines.evaluation.audit import audit
+from pipelines.evaluation.chain import Nights
 from pipelines.evaluation.results import RunInfo, record_results
 from pipelines.evaluation.stream import Stream
 from pipelines.evaluation.summary import seconds_of
 from pipelines.evaluation.table import terminal_table
 from pipelines.evaluation.tasks import Place, Source
-from pipelines.evaluation.workers import Task, run_tasks
+from pipelines.evaluation.workers import Task, cores, run_tasks
 
 _STOCHASTIC: Final = ("ials", "incremental-mf")
+
+# Minutes on MovieLens-100K, roughly: what takes longest is begun first.
+_NIGHTS_TAKE: Final[Mapping[Nights, float]] = {
+    "none": 1.0,
+    "finetune": 3.0,
+    "consolidate": 10.0,
+    "retrain": 30.0,
+}
+_REPLAY_TAKES: Final = {"product": 2.0, "another user": 2.0, "error memory": 3.0}
+_BASELINE_TAKES: Final = 0.5
 
 
 @dataclass(frozen=True)
@@ -101,8 +111,12 @@ def _plan(asked: Asked, stream: Stream, place: Place, console: Console) -> dict[
             todo[f"{stream.name} log"] = Task(tasks.make_log, (source, place))
         todo |= chains
         name = f"{stream.name} {arm}" + (f" {seed}" if seed else "")
-        todo[name] = Task(tasks.answer, (source, place, arm, seed), tuple(chains))
-    return _first_things_first(todo)
+        takes = _REPLAY_TAKES[PRODUCT[arm].kind] if arm in PRODUCT else _BASELINE_TAKES
+        todo[name] = Task(tasks.answer, (source, place, arm, seed), tuple(chains), takes)
+    return {
+        name: dataclasses.replace(task, after=tuple(a for a in task.after if a in todo))
+        for name, task in todo.items()
+    }
 
 
 def _seeds(arm: str, seeds: int) -> range:
@@ -122,19 +136,10 @@ def _chains(source: Source, stream: Stream, place: Place, arm: str, seed: int) -
         for step in steps:
             folder = place.chain(step)
             arguments = (source, place, part, seed, step.nights)
-            needed[folder.name] = Task(tasks.make_versions, arguments, (before,))
+            takes = _NIGHTS_TAKE[step.nights]
+            needed[folder.name] = Task(tasks.make_versions, arguments, (before,), takes)
             before = folder.name
     return needed
-
-
-def _first_things_first(todo: dict[str, Task]) -> dict[str, Task]:
-    """Nights first, as they take longest and much waits for them; a log once it is needed."""
-    logs = {name: task for name, task in todo.items() if task.call is tasks.make_log}
-    chains = {name: task for name, task in todo.items() if task.call is tasks.make_versions}
-    return {
-        name: dataclasses.replace(task, after=tuple(a for a in task.after if a in todo))
-        for name, task in (logs | chains | todo).items()
-    }
 
 
 def _report(
@@ -226,7 +231,7 @@ def _commit() -> str:
 
 
 def _machine() -> str:
-    return f"{os.cpu_count()} cores, {platform.machine()}, {_processor()}"
+    return f"{cores()} cores, {platform.machine()}, {_processor()}"
 
 
 def _processor() -> str:

@@ -1,6 +1,6 @@
 """The error memory of ReLoop2 (Zhu et al., KDD 2023), for ranking a whole catalogue."""
 
-from typing import Final
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,7 +8,19 @@ from numpy.typing import NDArray
 from model.errors import BadInputError
 from pipelines.evaluation.arm import FloatArray
 
-_PRIOR: Final = 1e-3
+
+class Corrections(NamedTuple):
+    """What is to be added to the scores of readers, each pair of reader and item once.
+
+    Attributes:
+      reader: [cells] place of the reader among those who asked.
+      item: [cells] item number.
+      value: [cells] correction in probability, in [-1, 1].
+    """
+
+    reader: NDArray[np.int64]
+    item: NDArray[np.int64]
+    value: FloatArray
 
 
 class ErrorMemory:
@@ -18,10 +30,10 @@ class ErrorMemory:
     item, the probability p that the model gave it, and what happened, y. A reader with key
     q takes its K nearest entries with weights a = softmax(cosine / τ) over those K, and
 
-        correction_i = Σ_j a_j (y_j − p_j) [item_j = i]                 in probability
-        correction_i = the same / (Σ_j a_j p_j (1 − p_j) [item_j = i] + λ₀)   in log-odds
+        correction_i = Σ_j a_j (y_j − p_j) [item_j = i]
 
-    which the caller adds, times a strength, to the slow model's scores.
+    which the caller adds, times a strength, to the slow model's scores. Of entries that are
+    equally near the newer ones are read.
 
     Departures from the paper. ReLoop2 corrects one click probability by the mean of its
     neighbours' errors, whatever their items; that mean moves all items alike and would rank
@@ -47,7 +59,6 @@ class ErrorMemory:
         self._keys = np.zeros((size, dims), np.float32)
         self._items = np.zeros(size, np.int64)
         self._errors = np.zeros(size, np.float64)
-        self._spreads = np.zeros(size, np.float64)
         self._first, self._written = 0, 0
 
     @property
@@ -70,14 +81,12 @@ class ErrorMemory:
           probabilities: [events] what the slow model said, in [0, 1].
           labels: [events] what happened: 1 a success, 0 a failure.
         """
-        p = np.asarray(probabilities, np.float64)
         numbers = self._written + np.arange(len(items))
         kept = slice(max(len(items) - len(self._items), 0), None)
         places = numbers[kept] % len(self._items)
         self._keys[places] = _unit(keys)[kept]
         self._items[places] = items[kept]
-        self._errors[places] = (labels - p)[kept]
-        self._spreads[places] = (p * (1.0 - p))[kept]
+        self._errors[places] = (labels - np.asarray(probabilities, np.float64))[kept]
         self._written += len(items)
 
     def clear(self) -> None:
@@ -88,88 +97,56 @@ class ErrorMemory:
         self,
         keys: NDArray[np.floating],
         marks: NDArray[np.integer],
-        n_items: int,
         *,
         neighbours: int = 50,
         temperature: float = 0.1,
-    ) -> FloatArray:
-        """[readers, n_items] corrections in probability, in [-1, 1].
+    ) -> Corrections:
+        """Corrections for [readers]; an item that is not named has none.
 
         Args:
           keys: [readers, dims] hidden vectors, of any length.
           marks: [readers] the value of `mark` when the reader came.
-          n_items: Number of items.
           neighbours: K.
           temperature: τ, above 0; the smaller, the more the nearest count.
         """
-        weights, places = self._nearest(keys, marks, neighbours, temperature)
-        return self._sums(weights * self._errors[places], places, n_items).astype(np.float32)
-
-    def log_odds(
-        self,
-        keys: NDArray[np.floating],
-        marks: NDArray[np.integer],
-        n_items: int,
-        *,
-        neighbours: int = 50,
-        temperature: float = 0.1,
-        prior: float = _PRIOR,
-    ) -> FloatArray:
-        """[readers, n_items] corrections in log-odds: one Newton step, held back by a prior.
-
-        Args:
-          keys: [readers, dims] hidden vectors, of any length.
-          marks: [readers] the value of `mark` when the reader came.
-          n_items: Number of items.
-          neighbours: K.
-          temperature: τ, above 0.
-          prior: λ₀, above 0; the correction is at most 1/λ₀.
-        """
-        weights, places = self._nearest(keys, marks, neighbours, temperature)
-        errors = self._sums(weights * self._errors[places], places, n_items)
-        spreads = self._sums(weights * self._spreads[places], places, n_items)
-        return (errors / (spreads + prior)).astype(np.float32)
-
-    def _nearest(
-        self,
-        keys: NDArray[np.floating],
-        marks: NDArray[np.integer],
-        neighbours: int,
-        temperature: float,
-    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """[readers, K] weights, and places of the entries; weight 0 where there are fewer."""
-        filled = min(self._written, len(self._items))
-        numbers = self._numbers(filled)
-        oldest = np.maximum(np.asarray(marks) - self._capacity, self._first)
-        if self._written - len(self._items) > oldest.min(initial=self._written):
+        seen_from = np.maximum(np.asarray(marks) - self._capacity, self._first)
+        if self._written - len(self._items) > seen_from.min(initial=self._written):
             raise BadInputError("expected a mark whose entries are still there; read it sooner")
-        if filled == 0:
-            nothing = np.zeros((len(marks), 0))
-            return nothing, nothing.astype(np.int64)
-        likeness = (_unit(keys) @ self._keys[:filled].T).astype(np.float64)
-        seen = (numbers >= oldest[:, None]) & (numbers < np.asarray(marks)[:, None])
-        likeness[~seen] = -np.inf
-        k = min(neighbours, filled)
-        places = np.argpartition(-likeness, k - 1, axis=1)[:, :k]
-        near = np.take_along_axis(likeness, places, axis=1) / temperature
-        top = near.max(axis=1, keepdims=True)
-        weights = np.exp(near - np.where(np.isfinite(top), top, 0.0))
-        return weights / np.maximum(weights.sum(axis=1, keepdims=True), 1e-300), places
-
-    def _numbers(self, filled: int) -> NDArray[np.int64]:
-        """[filled] number of the entry in each place."""
-        places, size = np.arange(filled), len(self._items)
-        rounds = (self._written - 1 - places) // size
-        return np.asarray(places + rounds * size, np.int64)
+        first = int(seen_from.min(initial=self._written))
+        entries = np.arange(first, max(int(marks.max(initial=first)), first)) % len(self._items)
+        likeness = _unit(keys) @ self._keys[entries].T
+        reader, near, weight = [], [], []
+        windows = zip(likeness, (seen_from - first).tolist(), (marks - first).tolist(), strict=True)
+        for place, (row, start, stop) in enumerate(windows):
+            chosen, weights = _nearest(row[start : max(start, stop)], neighbours, temperature)
+            reader.append(np.full(len(chosen), place))
+            near.append(entries[start + chosen])
+            weight.append(weights)
+        return self._sums(np.concatenate(reader), np.concatenate(near), np.concatenate(weight))
 
     def _sums(
-        self, values: NDArray[np.float64], places: NDArray[np.int64], n_items: int
-    ) -> NDArray[np.float64]:
-        """[readers, n_items] values added up by item."""
-        readers = np.arange(len(values))[:, None]
-        cells = readers * n_items + self._items[places]
-        sums = np.bincount(cells.ravel(), values.ravel(), minlength=len(values) * n_items)
-        return np.asarray(sums, np.float64).reshape(len(values), n_items)
+        self, reader: NDArray[np.int64], entries: NDArray[np.int64], weight: NDArray[np.float64]
+    ) -> Corrections:
+        """Weighted errors of readers' entries, added up by item."""
+        pair = np.stack([reader, self._items[entries]])
+        (readers, items), cell = np.unique(pair, axis=1, return_inverse=True)
+        sums = np.bincount(cell.ravel(), weight * self._errors[entries])
+        return Corrections(readers, items, sums.astype(np.float32))
+
+
+def _nearest(
+    likeness: FloatArray, neighbours: int, temperature: float
+) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """[K] places of the likest of [entries], the newer of equals, and their weights."""
+    k = min(neighbours, len(likeness))
+    if not k:
+        return np.zeros(0, np.intp), np.zeros(0)
+    least = np.partition(likeness, -k)[-k]
+    near = np.flatnonzero(likeness >= least)
+    near = near[np.argsort(likeness[near], kind="stable")][-k:]
+    closeness = likeness[near].astype(np.float64) / temperature
+    weights = np.exp(closeness - closeness[-1])
+    return near, weights / weights.sum()
 
 
 def _unit(keys: NDArray[np.floating]) -> FloatArray:

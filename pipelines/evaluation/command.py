@@ -1,6 +1,5 @@
 """The command `slowwave evaluate`."""
 
-import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -123,6 +122,7 @@ def evaluate(  # noqa: PLR0913 - options of the command line
     from pipelines.evaluate import Asked
     from pipelines.evaluate import evaluate as run
     from pipelines.evaluation.tasks import Part, Source
+    from pipelines.evaluation.workers import cores
 
     part: Part = "tuning" if tuning else "audit" if audit else "replay"
 
@@ -133,7 +133,7 @@ def evaluate(  # noqa: PLR0913 - options of the command line
         arms=_chosen(arms),
         seeds=seeds,
         out=out or workspace.home / "evaluations" / name,
-        jobs=min(jobs, os.cpu_count() or 1),
+        jobs=min(jobs, cores()),
         record=_RESULTS if record else None,
         command=_repeatable(sys.argv[1:]),
     )

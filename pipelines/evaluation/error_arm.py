@@ -33,6 +33,13 @@ class WithErrorMemory(Product):
     """
 
     _errors: ErrorMemory | None = None
+    _made_at = -1
+
+    def __init__(self, *given: Any) -> None:
+        """See `Product`."""
+        super().__init__(*given)
+        self._made: dict[int, tuple[Question, Prepared]] = {}
+        self._waiting: list[tuple[Prepared, int]] = []
 
     @property
     def chosen(self) -> Mapping[str, Any]:
@@ -46,57 +53,74 @@ class WithErrorMemory(Product):
 
     def learn(self, events: Events) -> None:
         """See `Arm.learn`; each success is asked about before it is shown."""
-        before, written = self._log.n_events, []
+        before = self._log.n_events
         for place in np.flatnonzero(events.outcome > 0).tolist():
             self._log.show(before + place)
             context = {name: int(column[place]) for name, column in events.context.items()}
             question = Question(int(events.actor[place]), int(events.timestamp_ms[place]), context)
-            written.append((super().ask(question), int(events.item[place])))
-            if len(written) == _BATCH:
-                self._write(written)
-                written = []
-        self._write(written)
+            self._waiting.append((self._request(question), int(events.item[place])))
+            if len(self._waiting) == _BATCH:
+                self._write()
         self._log.show(before + len(events))
 
     def night(self) -> Mapping[str, Any]:
         """See `Arm.night`."""
+        self._write()
         before = self.recommender.version
         told = super().night()
+        self._made.clear()
         if self.recommender.version != before and self._errors is not None:
             self._errors.clear()
         return told
 
     def ask(self, question: Question) -> Any:
         """See `Arm.ask`."""
-        return _Ticket(super().ask(question), self._errors.mark if self._errors else 0)
+        written = self._errors.mark if self._errors else 0
+        return _Ticket(self._request(question), written + len(self._waiting))
 
     def answer(self, tickets: Sequence[Any]) -> FloatArray:
         """See `Arm.answer`."""
+        self._write()
         requests = [ticket.request for ticket in tickets]
         scores = super().answer(requests)
         if self._errors is None:
             return scores
         keys = self.recommender.hidden(requests)
         marks = np.array([ticket.mark for ticket in tickets])
-        correction = self._errors.correction(
-            keys, marks, scores.shape[1], neighbours=NEIGHBOURS, temperature=TEMPERATURE
-        )
-        return np.asarray(scores + np.float32(STRENGTH) * correction)
+        found = self._errors.correction(keys, marks, neighbours=NEIGHBOURS, temperature=TEMPERATURE)
+        scores[found.reader, found.item] += np.float32(STRENGTH) * found.value
+        return scores
 
     def probabilities(self, tickets: Sequence[Any], items: Any) -> Any:
         """See `OutcomeArm.probabilities`; the slow model's own."""
         return super().probabilities([ticket.request for ticket in tickets], items)
 
-    def _write(self, written: list[tuple[Prepared, int]]) -> None:
-        if not written:
+    def _request(self, question: Question) -> Prepared:
+        """The request, made once: the replay asks just before it hands over what it asked."""
+        if self._made_at != self._log.n_events:
+            self._made.clear()
+            self._made_at = self._log.n_events
+        same = question._replace(shown=None)
+        made = self._made.get(question.actor)
+        if made is None or made[0] != same:
+            made = self._made[question.actor] = same, super().ask(same)
+        return made[1]
+
+    def _write(self) -> None:
+        """Writes the successes that wait, as they were when they were asked about."""
+        waiting, self._waiting = self._waiting, []
+        if not waiting:
             return
-        requests = [request for request, _ in written]
-        items = np.array([item for _, item in written])
-        scores = super().answer(requests)
+        requests = [request for request, _ in waiting]
+        items = np.array([item for _, item in waiting])
         keys = self.recommender.hidden(requests)
         if self._errors is None:
             self._errors = ErrorMemory(keys.shape[1], CAPACITY, _SLACK)
-        best = scores.max(axis=1, keepdims=True)
-        shares = np.exp(scores - best)
-        own = np.take_along_axis(shares, items[:, None], axis=1)[:, 0] / shares.sum(axis=1)
+        # in the catalogue's own numbers, where 0 stands for what is not in it yet
+        shares = self.recommender.scores(requests)
+        shares[:, 0] = -np.inf
+        shares -= shares.max(axis=1, keepdims=True)
+        np.exp(shares, out=shares)
+        numbers = self.numbers()[items]
+        own = np.take_along_axis(shares, numbers[:, None], axis=1)[:, 0] / shares.sum(axis=1)
         self._errors.write(keys, items, own, np.ones(len(items)))

@@ -100,8 +100,8 @@ class Product:
     def answer(self, tickets: Sequence[Prepared]) -> FloatArray:
         """See `Arm.answer`."""
         scores = self.recommender.scores(tickets)
-        numbers = self.numbers()
-        return np.asarray(np.where(numbers > 0, scores[:, numbers], np.float32(-np.inf)))
+        scores[:, 0] = -np.inf  # stands for what is not in the catalogue yet
+        return scores.take(self.numbers(), axis=1)
 
     def probabilities(
         self, tickets: Sequence[Prepared], items: NDArray[np.integer]

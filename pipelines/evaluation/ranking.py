@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 
 from model.errors import BadInputError
 from model.metrics import auc
-from pipelines.evaluation.stream import Stream
+from pipelines.evaluation.stream import Candidates, Stream
 
 LIST_LENGTH: Final = 10
+_GROUPS: Final = 256
 
 
 class Pending(NamedTuple):
@@ -39,13 +40,13 @@ class Ranked(NamedTuple):
     Attributes:
       rank: [questions] best is 1; a target that is no candidate stands behind all items.
       n_candidates: [questions] how many compete.
-      scores: [questions, items] -inf where an item does not compete.
+      competes: [questions, items] whether an item is a candidate.
       top: [questions, 10] the best candidates, best first, -1 padded.
     """
 
     rank: NDArray[np.int64]
     n_candidates: NDArray[np.int64]
-    scores: NDArray[np.float32]
+    competes: NDArray[np.bool_]
     top: NDArray[np.int32]
 
 
@@ -68,34 +69,56 @@ def ranked(
             f"expected scores of shape {(len(pending), len(stream.items))} "
             f"(questions, items), got {scores.shape}"
         )
-    moments = np.array([p.moment for p in pending])
-    competes = known_from[None, :] < moments[:, None]
-    for row, p in zip(competes, pending, strict=True):
-        if stream.candidates == "unseen":
-            row[p.own] = False
-        elif stream.candidates == "seen":
-            met = np.zeros_like(row)
-            met[p.own] = True
-            row &= met
-    scores = np.where(competes, scores, np.float32(-np.inf))
-    targets = stream.events.item[[int(p.rows[0]) for p in pending]].astype(np.int64)
-    own = np.take_along_axis(scores, targets[:, None], axis=1)
-    rank = (~(scores < own) & competes).sum(axis=1)
-    is_candidate = np.take_along_axis(competes, targets[:, None], axis=1)[:, 0]
-    rank = np.where(is_candidate, rank, len(stream.items) + 1)
-    return Ranked(rank, competes.sum(axis=1), scores, _best(scores))
+    by_age = np.argsort(known_from)
+    since = known_from[by_age]
+    targets = stream.events.item[[int(p.rows[0]) for p in pending]].tolist()
+    rank = np.full(len(pending), len(stream.items) + 1)
+    competing = np.ones(scores.shape, np.bool_)
+    top = np.full((len(pending), LIST_LENGTH), -1, np.int32)
+    # row by row, so that the row stays where the processor has it at hand
+    for place, (row, competes, p) in enumerate(zip(scores, competing, pending, strict=True)):
+        _leave_out(competes, stream.candidates, by_age[np.searchsorted(since, p.moment) :], p.own)
+        if competes[targets[place]]:
+            rank[place] = np.count_nonzero(competes & ~(row < row[targets[place]]))
+        best = _best(np.where(competes, row, np.float32(-np.inf)))
+        top[place, : len(best)] = best
+    return Ranked(rank, np.count_nonzero(competing, axis=1), competing, top)
 
 
-def _best(scores: NDArray[np.float32]) -> NDArray[np.int32]:
-    """[questions, 10] numbers of the best-scored items, -1 where fewer have a score."""
-    scores = np.where(np.isnan(scores), np.float32(-np.inf), scores)
-    k = min(LIST_LENGTH, scores.shape[1])
-    chosen = np.argpartition(-scores, k - 1, axis=1)[:, :k]
-    values = np.take_along_axis(scores, chosen, axis=1)
-    order = np.lexsort((chosen, -values))
-    top = np.take_along_axis(chosen, order, axis=1)
-    top = np.where(np.take_along_axis(values, order, axis=1) > -np.inf, top, -1)
-    return np.pad(top, ((0, 0), (0, LIST_LENGTH - k)), constant_values=-1).astype(np.int32)
+def _leave_out(
+    competes: NDArray[np.bool_],
+    candidates: Candidates,
+    unknown: NDArray[np.intp],
+    own: NDArray[np.int64] | None,
+) -> None:
+    """Marks which of [items] compete for a question; `unknown` are those that came later."""
+    competes[unknown] = False
+    if candidates == "unseen":
+        competes[own] = False
+    elif candidates == "seen":
+        met = np.zeros(len(competes), np.bool_)
+        met[own] = True
+        competes &= met
+
+
+def _best(scores: NDArray[np.float32]) -> NDArray[np.intp]:
+    """At most 10 numbers of the best of [items] scores, best first; ties to the lower number."""
+    worst = _tenth_at_most(scores)
+    best = np.flatnonzero(scores >= worst if worst > -np.inf else scores > -np.inf)
+    return best[np.argsort(-scores[best], kind="stable")][:LIST_LENGTH]
+
+
+def _tenth_at_most(scores: NDArray[np.float32]) -> float:
+    """A score that ten items reach: the tenth of the best ones of groups of items.
+
+    It takes one look at each item where a partition takes many, and few items reach it.
+    """
+    size = len(scores) // _GROUPS
+    if not size:
+        return -np.inf
+    best = scores[: size * _GROUPS].reshape(size, _GROUPS).max(axis=0)
+    best[np.isnan(best)] = -np.inf
+    return float(np.partition(best, -LIST_LENGTH)[-LIST_LENGTH])
 
 
 def rank_metrics(
@@ -139,15 +162,16 @@ def _regret(
     """
     if stream.truth is None:
         raise BadInputError(f"regret needs the planted truth, which {stream.name} does not have")
-    values = np.empty(len(pending))
+    values = np.zeros(len(pending))
     for place, p in enumerate(pending):
         worth = stream.truth(int(p.rows[0]))
-        competing = np.sort(worth[standing.scores[place] > -np.inf])[::-1]
+        competing = np.sort(worth[standing.competes[place]])[::-1]
         top = standing.top[place, :k]
         got = worth[top[top >= 0]]
-        n = min(k, len(competing))
-        short = n - len(got)
-        values[place] = competing[:n].mean() - (got.sum() + short * competing[-1:].sum()) / n
+        # of no candidates every list is the best
+        if n := min(k, len(competing)):
+            short = n - len(got)
+            values[place] = competing[:n].mean() - (got.sum() + short * competing[-1]) / n
     return values
 
 

@@ -30,11 +30,13 @@ class Task:
       call: A function of a module; its last argument is the console it reports to.
       arguments: The others.
       after: Names of the tasks that must be done before.
+      takes: How long it takes, roughly, beside the others.
     """
 
     call: Callable[..., None]
     arguments: tuple[Any, ...]
     after: Sequence[str] = field(default_factory=tuple)
+    takes: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -82,11 +84,20 @@ class _Running:
     told: Any
 
 
+def cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def run_tasks(tasks: Mapping[str, Task], jobs: int, console: Console) -> dict[str, str]:
     """Runs all tasks; where one fails, those that need it are left out and the others go on.
 
+    What the most is waiting for goes first, so that no long chain of tasks is left for the end.
+
     Args:
-      tasks: By name, in the order of preference.
+      tasks: By name; of equals the first goes first.
       jobs: How many run at a time; the machine's cores are shared out among them.
       console: Where to report.
 
@@ -97,7 +108,7 @@ def run_tasks(tasks: Mapping[str, Task], jobs: int, console: Console) -> dict[st
       SlowwaveError: If tasks wait for each other.
     """
     failed: dict[str, str] = {}
-    left, done = dict(tasks), set[str]()
+    left, done = _longest_first(tasks), set[str]()
     running: dict[str, _Running] = {}
     with _threads_of_each(jobs), console.progress("Evaluating", len(tasks)) as bar:
         shares = _Shares(bar)
@@ -120,6 +131,19 @@ def run_tasks(tasks: Mapping[str, Task], jobs: int, console: Console) -> dict[st
             for each in running.values():
                 each.process.terminate()
     return failed
+
+
+def _longest_first(tasks: Mapping[str, Task]) -> dict[str, Task]:
+    """Tasks by how long they and the longest chain of what needs them take."""
+    left, longest = dict(tasks), dict.fromkeys(tasks, 0.0)
+    # from the ends of the chains to their beginnings
+    while last := [n for n in left if not any(n in other.after for other in left.values())]:
+        for name in last:
+            task = left.pop(name)
+            longest[name] += task.takes
+            for before in set(task.after) & longest.keys():
+                longest[before] = max(longest[before], longest[name])
+    return dict(sorted(tasks.items(), key=lambda each: -longest[each[0]]))
 
 
 def _started(task: Task) -> _Running:
@@ -222,7 +246,7 @@ class _Shares:
 def _threads_of_each(jobs: int) -> Iterator[None]:
     """Shares the cores out among the processes that are started within the block."""
     before = {name: os.environ.get(name) for name in _THREADS}
-    threads = max((os.cpu_count() or 1) // jobs, 1)
+    threads = max(cores() // jobs, 1)
     os.environ.update(dict.fromkeys(_THREADS, str(threads)))
     try:
         yield

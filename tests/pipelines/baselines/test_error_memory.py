@@ -15,7 +15,14 @@ def entries(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray, 
     return keys, rng.integers(0, N_ITEMS, n), rng.random(n), rng.integers(0, 2, n).astype(float)
 
 
-def by_definition(written, query, *, neighbours, temperature, prior=None):
+def dense(found, readers):
+    """[readers, items] corrections."""
+    table = np.zeros((readers, N_ITEMS))
+    table[found.reader, found.item] = found.value
+    return table
+
+
+def by_definition(written, query, *, neighbours, temperature):
     """[items] correction from the entries that a reader sees."""
     keys, items, p, y = written
     unit = keys / np.linalg.norm(keys, axis=1, keepdims=True)
@@ -23,11 +30,10 @@ def by_definition(written, query, *, neighbours, temperature, prior=None):
     near = np.argsort(-cosine, kind="stable")[:neighbours]
     a = np.exp(cosine[near] / temperature)
     a /= a.sum()
-    errors, spreads = np.zeros(N_ITEMS), np.zeros(N_ITEMS)
+    errors = np.zeros(N_ITEMS)
     for weight, j in zip(a, near, strict=True):
         errors[items[j]] += weight * (y[j] - p[j])
-        spreads[items[j]] += weight * p[j] * (1.0 - p[j])
-    return errors if prior is None else errors / (spreads + prior)
+    return errors
 
 
 @given(
@@ -48,14 +54,11 @@ def test_a_reader_sees_the_last_entries_before_its_mark_and_nothing_else(
     marks = np.array([1, (n + 1) // 2, n])
 
     options = {"neighbours": neighbours, "temperature": temperature}
-    found = memory.correction(queries, marks, N_ITEMS, **options)
-    odds = memory.log_odds(queries, marks, N_ITEMS, **options, prior=0.5)
-    for query, mark, correction, shift in zip(queries, marks, found, odds, strict=True):
+    found = dense(memory.correction(queries, marks, **options), 3)
+    for query, mark, correction in zip(queries, marks, found, strict=True):
         seen = tuple(column[max(mark - capacity, 0) : mark] for column in written)
         expected = by_definition(seen, query, **options)
         np.testing.assert_allclose(correction, expected, atol=1e-5)
-        expected = by_definition(seen, query, **options, prior=0.5)
-        np.testing.assert_allclose(shift, expected, atol=1e-4)
 
 
 def test_entries_written_together_or_one_by_one_are_the_same():
@@ -68,15 +71,26 @@ def test_entries_written_together_or_one_by_one_are_the_same():
     marks = np.full(DIMS, 30)
 
     assert together.mark == one_by_one.mark == 30
-    assert np.array_equal(
-        together.correction(queries, marks, N_ITEMS), one_by_one.correction(queries, marks, N_ITEMS)
-    )
+    for here, there in zip(
+        together.correction(queries, marks), one_by_one.correction(queries, marks), strict=True
+    ):
+        np.testing.assert_array_equal(here, there)
+
+
+def test_of_entries_that_are_equally_near_the_newer_ones_are_read():
+    memory = ErrorMemory(2, capacity=10)
+    memory.write(np.ones((6, 2)), np.array([3, 4, 5, 0, 1, 2]), np.zeros(6), np.ones(6))
+
+    found = memory.correction(np.ones((2, 2)), np.array([6, 3]), neighbours=2)
+
+    assert np.flatnonzero(dense(found, 2)[0]).tolist() == [1, 2]
+    assert np.flatnonzero(dense(found, 2)[1]).tolist() == [4, 5]
 
 
 def test_a_missed_success_raises_its_item_and_no_other():
     memory = ErrorMemory(2, capacity=10)
     memory.write(np.array([[1.0, 0.0]]), np.array([3]), np.array([0.1]), np.array([1.0]))
-    found = memory.correction(np.array([[2.0, 0.0]]), np.array([1]), N_ITEMS)
+    found = dense(memory.correction(np.array([[2.0, 0.0]]), np.array([1])), 1)
 
     assert found[0] == pytest.approx([0.0, 0.0, 0.0, 0.9, 0.0, 0.0])
 
@@ -85,9 +99,8 @@ def test_the_nearer_entry_counts_more():
     memory = ErrorMemory(2, capacity=10)
     keys = np.array([[1.0, 0.0], [0.0, 1.0]])
     memory.write(keys, np.array([0, 1]), np.zeros(2), np.ones(2))
-    found = memory.correction(
-        np.array([[1.0, 0.2]]), np.array([2]), N_ITEMS, neighbours=2, temperature=0.5
-    )[0]
+    read = memory.correction(np.array([[1.0, 0.2]]), np.array([2]), neighbours=2, temperature=0.5)
+    found = dense(read, 1)[0]
 
     assert found[0] > found[1] > 0.0
     assert found.sum() == pytest.approx(1.0)
@@ -97,10 +110,10 @@ def test_an_empty_memory_corrects_nothing():
     memory = ErrorMemory(DIMS, capacity=5)
     marks = np.zeros(2, np.int64)
 
-    assert not memory.correction(np.ones((2, DIMS)), marks, N_ITEMS).any()
+    assert not len(memory.correction(np.ones((2, DIMS)), marks).value)
     memory.write(*entries(3))
     # these readers came before the first entry
-    assert not memory.correction(np.ones((2, DIMS)), marks, N_ITEMS).any()
+    assert not len(memory.correction(np.ones((2, DIMS)), marks).value)
 
 
 def test_what_was_cleared_is_forgotten_and_what_follows_is_remembered():
@@ -108,10 +121,10 @@ def test_what_was_cleared_is_forgotten_and_what_follows_is_remembered():
     memory.write(*entries(4))
     memory.clear()
     query = np.ones((1, DIMS))
-    assert not memory.correction(query, np.array([memory.mark]), N_ITEMS).any()
+    assert not len(memory.correction(query, np.array([memory.mark])).value)
     memory.write(query, np.array([2]), np.array([0.0]), np.array([1.0]))
 
-    found = memory.correction(query, np.array([memory.mark]), N_ITEMS)
+    found = dense(memory.correction(query, np.array([memory.mark])), 1)
     assert found[0] == pytest.approx([0.0, 0.0, 1.0, 0.0, 0.0, 0.0])
 
 
@@ -119,17 +132,17 @@ def test_reading_too_late_is_an_error_and_never_a_wrong_answer():
     memory = ErrorMemory(DIMS, capacity=4, slack=3)
     memory.write(*entries(10))
     query = np.ones((1, DIMS))
-    memory.correction(query, np.array([7]), N_ITEMS)
+    memory.correction(query, np.array([7]))
 
     with pytest.raises(BadInputError, match="read it sooner"):
-        memory.correction(query, np.array([6]), N_ITEMS)
+        memory.correction(query, np.array([6]))
 
 
 def test_a_key_of_length_zero_is_like_nothing_in_particular():
     memory = ErrorMemory(2, capacity=4)
     memory.write(np.zeros((1, 2)), np.array([0]), np.array([0.5]), np.array([0.0]))
 
-    found = memory.correction(np.zeros((1, 2)), np.array([1]), N_ITEMS)
+    found = dense(memory.correction(np.zeros((1, 2)), np.array([1])), 1)
     assert found[0, 0] == pytest.approx(-0.5)
 
 

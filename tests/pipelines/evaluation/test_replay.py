@@ -235,7 +235,14 @@ def test_regret_is_what_the_best_list_is_worth_more():
         def ask(self, question):
             return np.arange(40, dtype=np.float32)
 
+    class Silent(Counting):
+        def ask(self, question):
+            return np.full(40, -np.inf, np.float32)
+
     assert played(stream, Best(40)).metrics["regret@10"].max() == pytest.approx(0, abs=1e-6)
+    # who names nothing is held against all candidates, and gets the worst of them
+    known = played(stream, Silent(40)).metrics["regret@10"]
+    assert known.max() == pytest.approx(worth[-10:].mean() - worth[0])
     assert played(stream).metrics["regret@10"].min() > 0
     with pytest.raises(BadInputError, match="regret needs the planted truth"):
         played(dataclasses.replace(stream, truth=None))

@@ -9,7 +9,7 @@ import pytest
 
 from model.errors import SlowwaveError
 from pipelines.console import Console
-from pipelines.evaluation.workers import Task, run_tasks
+from pipelines.evaluation.workers import Task, cores, run_tasks
 
 QUIET = Console(quiet=True)
 
@@ -49,12 +49,24 @@ def test_tasks_run_after_those_they_need(tmp_path):
     assert [(tmp_path / name).read_text()[0] for name in "abc"] == ["0", "1", "2"]
 
 
+def test_what_the_longest_chain_waits_for_runs_first(tmp_path):
+    tasks = {
+        "short": Task(note, (tmp_path, "short"), takes=2.0),
+        "end": Task(note, (tmp_path, "end"), ("start",), takes=3.0),
+        "same": Task(note, (tmp_path, "same"), takes=3.0),
+        "start": Task(note, (tmp_path, "start"), takes=0.1),
+    }
+    assert run_tasks(tasks, 1, QUIET) == {}
+    order = sorted(tasks, key=lambda name: (tmp_path / name).read_text())
+    assert order == ["start", "end", "same", "short"]
+
+
 def test_two_jobs_run_at_the_same_time_and_share_the_cores(tmp_path):
     tasks = {name: Task(wait_for_two, (tmp_path, name)) for name in "ab"}
     assert run_tasks(tasks, 2, QUIET) == {}
     (tmp_path / "threads").mkdir()
     run_tasks({"t": Task(note, (tmp_path / "threads", "t"))}, 2, QUIET)
-    share = max((os.cpu_count() or 1) // 2, 1)
+    share = max(cores() // 2, 1)
     assert (tmp_path / "threads" / "t").read_text() == f"0 {share}"
 
 
