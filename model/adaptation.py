@@ -21,9 +21,10 @@ from model.fast.exemplars import Episode, UserMemory
 from model.fast.weights import FastWeights, Step, Surprise, shares_of, surprise
 from model.interactions import Outcome
 from model.slow.features import PADDING, FeatureSpace, QueryBatch
-from model.slow.scorer import FloatArray, SlowScorer
+from model.slow.scorer import FloatArray, SlowScorer, row_by_row
 
 _BLOCK: Final = 32
+_AT_ONCE: Final = 16
 _COMPARED: Final = 2_048
 _PSEUDO_INFORMATION: Final = 4.0
 _LEAST_INFORMATION: Final = 1.0
@@ -58,29 +59,40 @@ class Person(NamedTuple):
 def request(
     space: FeatureSpace, person: Person, history: History, moment: Sequence[int] = ()
 ) -> QueryBatch:
-    """A batch of one request.
+    """A batch of one request; see `requests`."""
+    return requests(space, person, [history], [moment])
+
+
+def requests(
+    space: FeatureSpace,
+    person: Person,
+    histories: Sequence[History],
+    moments: Sequence[Sequence[int]],
+) -> QueryBatch:
+    """A batch of requests of one user.
 
     Args:
       space: The slow model's.
       person: Who asks.
-      history: As far back as the space looks, or further.
-      moment: Joint numbers of the moment's attributes.
+      histories: Each as far back as the space looks, or further.
+      moments: Joint numbers of the attributes of each moment.
     """
-    attributes = [*person.slots, *moment]
+    attributes = [[*person.slots, *moment] for moment in moments]
     return QueryBatch(
-        user=np.array([person.number], np.int32),
-        liked=_padded(history.liked, space.history),
-        disliked=_padded(history.disliked, space.history),
-        last=np.array([history.last], np.int32),
-        attributes=np.array([attributes], np.int32).reshape(1, -1),
+        user=np.full(len(histories), person.number, np.int32),
+        liked=_padded([history.liked for history in histories], space.history),
+        disliked=_padded([history.disliked for history in histories], space.history),
+        last=np.array([history.last for history in histories], np.int32),
+        attributes=_padded(attributes, max(map(len, attributes))),
     )
 
 
-def _padded(numbers: Sequence[int], length: int) -> NDArray[np.int32]:
-    """[1, length] item numbers, -1 padded."""
-    table = np.full((1, length), PADDING, np.int32)
-    newest = list(islice(numbers, length))
-    table[0, : len(newest)] = newest
+def _padded(rows: Sequence[Sequence[int]], length: int) -> NDArray[np.int32]:
+    """[rows, length] numbers, -1 padded."""
+    table = np.full((len(rows), length), PADDING, np.int32)
+    for row, numbers in zip(table, rows, strict=True):
+        newest = numbers[:length]
+        row[: len(newest)] = newest
     return table
 
 
@@ -149,6 +161,22 @@ class Judgement(NamedTuple):
 
     episode: Episode
     surprise: Surprise | None
+    chance: float | None
+
+
+class _Expected(NamedTuple):
+    """What the slow model says of one event before it happens.
+
+    Attributes:
+      number: The item's.
+      scores: [compared] log-odds of the items it is compared with.
+      score: Its own.
+      chance: Of success, None without one.
+    """
+
+    number: int
+    scores: FloatArray
+    score: float
     chance: float | None
 
 
@@ -260,6 +288,26 @@ class Adaptation:
 
         Events of one moment are all met before any of them is learned.
         """
+        expected = self._expected(memory, person, done)
+        for _, tied in groupby(islice(memory.episodes, done, None), lambda e: e.timestamp_ms):
+            yield from [self._meet(e, next(expected), personal) for e in list(tied)]
+
+    def _expected(
+        self, memory: UserMemory, person: Person, done: int
+    ) -> Iterator["_Expected | None"]:
+        """What the slow model says of each further event, None for one that says nothing.
+
+        It is asked about several at once; what it says of one is the same to the bit whatever
+        is asked beside it.
+        """
+        met = self._met(memory, done)
+        while chunk := list(islice(met, _AT_ONCE)):
+            labelled = [one for one in chunk if one[0].labelled]
+            said = iter(self._said(labelled, person) if labelled else [])
+            yield from [next(said) if episode.labelled else None for episode, _ in chunk]
+
+    def _met(self, memory: UserMemory, done: int) -> Iterator[tuple[Episode, History]]:
+        """Further events, each with what came before its moment."""
         episodes, number = memory.episodes, self._catalogue.number
         length = self._scorer.space.history
         for _, tied in groupby(islice(episodes, done, None), lambda e: e.timestamp_ms):
@@ -269,47 +317,51 @@ class Adaptation:
             history = History(
                 [number(e.item_id) for e in liked], [number(e.item_id) for e in disliked], last
             )
-            yield from [self._meet(e, history, person, personal) for e in group]
+            yield from [(episode, history) for episode in group]
             done += len(group)
 
-    def _meet(
-        self, episode: Episode, history: History, person: Person, personal: Personal
-    ) -> Judgement:
-        if not episode.labelled:
-            return Judgement(episode, None, None)
+    def _said(
+        self, met: Sequence[tuple[Episode, History]], person: Person
+    ) -> list["_Expected | None"]:
         scorer, vectors = self._scorer, self._catalogue.vectors
-        number = self._catalogue.number(episode.item_id)
-        moment = self._moment(episode.details, episode.timestamp_ms)
-        batch = request(scorer.space, person, history, moment)
+        numbers = np.array([self._catalogue.number(episode.item_id) for episode, _ in met])
+        batch = requests(
+            scorer.space,
+            person,
+            [history for _, history in met],
+            [self._moment(episode.details, episode.timestamp_ms) for episode, _ in met],
+        )
         hidden = scorer.hidden(scorer.history_inputs(batch, vectors), batch.attributes)
-        said = scorer.probabilities(hidden, vectors, np.array([[number]]))
-        chance = None if said is None else float(said[0, 0])
-        if episode.outcome is Outcome.NEUTRAL:
-            return Judgement(episode, None, chance)
-        return Judgement(episode, self._surprise(number, hidden, batch, personal, episode), chance)
+        chances = scorer.probabilities(hidden, vectors, numbers[:, None])
+        wide = scorer.wide(scorer.space.wide_rows(batch), len(self._catalogue))
+        query = scorer.queries(hidden)
+        own = np.einsum("bd,bd->b", query, vectors[numbers]) + self._catalogue.bias[numbers]
+        own = own + wide[np.arange(len(met)), numbers]
+        scores = row_by_row(query, self._vectors.T) + self._bias + wide[:, self._compared]
+        return [
+            _Expected(number, row, score, None if chances is None else float(chances[place, 0]))
+            for place, (number, row, score) in enumerate(
+                zip(numbers.tolist(), scores, own.tolist(), strict=True)
+            )
+        ]
 
-    def _surprise(
-        self,
-        number: int,
-        hidden: FloatArray,
-        batch: QueryBatch,
-        personal: Personal,
-        episode: Episode,
-    ) -> Surprise:
-        scorer, vector = self._scorer, self._catalogue.vectors[number]
-        wide = scorer.wide(scorer.space.wide_rows(batch), len(self._catalogue))[0]
-        none = np.full((1, 1), PADDING, np.int32)
+    def _meet(
+        self, episode: Episode, expected: "_Expected | None", personal: Personal
+    ) -> Judgement:
+        if expected is None:
+            return Judgement(episode, None, None)
+        if episode.outcome is Outcome.NEUTRAL:
+            return Judgement(episode, None, expected.chance)
+        return Judgement(episode, self._surprise(expected, personal, episode), expected.chance)
+
+    def _surprise(self, expected: "_Expected", personal: Personal, episode: Episode) -> Surprise:
+        number, vector = expected.number, self._catalogue.vectors[expected.number]
         own = personal.weights.at(episode.timestamp_ms).astype(np.float32)
-        scores = scorer.score_hidden(hidden, none, self._vectors).deep[0]
-        scores = scores + self._bias + wide[self._compared] + self._vectors @ own
+        scores = expected.scores + self._vectors @ own
         place = int(np.searchsorted(self._compared, number))
         if place < len(self._compared) and self._compared[place] == number:
-            score = float(scores[place])
             scores[place] = -np.inf
-        else:
-            deep = scorer.score_hidden(hidden, none, vector[None, :]).deep[0, 0]
-            score = float(deep + self._catalogue.bias[number] + wide[number] + vector @ own)
-        return surprise(scores, self._vectors, score, vector)
+        return surprise(scores, self._vectors, expected.score + float(vector @ own), vector)
 
     def _learn(self, personal: Personal, judged: Judgement) -> Step | None:
         episode, config, step = judged.episode, self._config, None

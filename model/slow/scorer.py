@@ -86,7 +86,7 @@ class SlowScorer:
         p = self._p
         moment = _sum_present(p["query_attribute_embedding"], attributes)
         inputs = np.concatenate([history_inputs, moment], axis=1)
-        activation = np.maximum(inputs @ p["hidden_kernel"] + p["hidden_bias"], 0.0)
+        activation = np.maximum(row_by_row(inputs, p["hidden_kernel"]) + p["hidden_bias"], 0.0)
         first = p["user_embedding"].shape[1]
         straight = history_inputs[:, first : first + 3 * p["item_embedding"].shape[1]]
         return np.concatenate([activation, straight], axis=1)
@@ -137,12 +137,12 @@ class SlowScorer:
         self, hidden: FloatArray, rows: NDArray[np.int32], vectors: FloatArray
     ) -> Slow:
         """The slow score from the trunk's output and the active rows of the cross table."""
-        deep = self._queries(hidden) @ vectors.T
+        deep = self.queries(hidden) @ vectors.T
         return Slow(self.wide(rows, len(vectors)), deep, hidden)
 
-    def _queries(self, hidden: FloatArray) -> FloatArray:
+    def queries(self, hidden: FloatArray) -> FloatArray:
         """[batch, d] what the retrieval head multiplies item vectors with."""
-        query = hidden @ self._p["query_kernel"] + self._p["query_bias"]
+        query = row_by_row(hidden, self._p["query_kernel"]) + self._p["query_bias"]
         return np.float32(self._scale) * normalised(query) if self._scale > 0 else query
 
     def deep_scores(
@@ -150,7 +150,7 @@ class SlowScorer:
     ) -> FloatArray:
         """[batch, items] the deep half's part for these items alone."""
         hidden = self.hidden(self.history_inputs(batch, vectors), batch.attributes)
-        return np.asarray(self._queries(hidden) @ vectors[items].T)
+        return np.asarray(self.queries(hidden) @ vectors[items].T)
 
     def outcome_logits(
         self, hidden: FloatArray, vectors: FloatArray, items: NDArray[np.integer]
@@ -166,10 +166,10 @@ class SlowScorer:
           [batch, k].
         """
         p = self._p
-        query = hidden @ p["outcome_kernel"] + p["outcome_query_bias"]
+        query = row_by_row(hidden, p["outcome_kernel"]) + p["outcome_query_bias"]
         match = np.einsum("bd,bkd->bk", query, vectors[items])
         known = np.where(items < len(self._outcome_bias), items, 0)
-        own = hidden @ p["outcome_user_kernel"]
+        own = row_by_row(hidden, p["outcome_user_kernel"])
         return np.asarray(match + own + self._outcome_bias[known])
 
     def probabilities(
@@ -180,6 +180,15 @@ class SlowScorer:
             return None
         logits = self.outcome_logits(hidden, vectors, items).astype(np.float64)
         return 1.0 / (1.0 + np.exp(-(self.calibration.scale * logits + self.calibration.offset)))
+
+
+def row_by_row(rows: FloatArray, table: FloatArray) -> FloatArray:
+    """[batch, columns] products of [batch, k] rows with a [k, columns] table.
+
+    A row's product is the same to the bit whatever stands beside it; the product of two
+    matrices may add in another order.
+    """
+    return np.asarray(np.matmul(rows[:, None, :], table)[:, 0, :])
 
 
 def _pooled(vectors: FloatArray, items: NDArray[np.int32], decay: FloatArray) -> FloatArray:

@@ -7,7 +7,7 @@ import pytest
 
 from model.errors import CorruptBundleError
 from model.slow.bundle import load_bundle, make_bundle, write_bundle
-from model.slow.scorer import SlowScorer
+from model.slow.scorer import SlowScorer, row_by_row
 from tests.tiny_model import CONFIG, tiny_model
 
 COSINE = dataclasses.replace(CONFIG, similarity="cosine")
@@ -99,6 +99,24 @@ def test_a_query_begins_as_the_likeness_to_what_was_liked_and_what_came_last(mod
         query *= scale / np.linalg.norm(query)
     said = SlowScorer(make_bundle(model.bundle.space, p, None)).score(batch).deep[0]
     np.testing.assert_allclose(said, vectors @ query, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [2, 7, 16])
+def test_what_is_said_of_a_request_is_the_same_to_the_bit_whatever_is_asked_beside_it(model, size):
+    scorer = SlowScorer(model.bundle)
+    which = np.arange(300, 300 + 40 * size, 40)
+
+    def said(rows):
+        batch = model.examples.queries(rows)
+        hidden = scorer.hidden(scorer.history_inputs(batch, scorer.vectors), batch.attributes)
+        odds = scorer.outcome_logits(hidden, scorer.vectors, model.examples.item[rows][:, None])
+        wide = scorer.wide(scorer.space.wide_rows(batch), len(scorer.bias))
+        return hidden, odds, wide, row_by_row(scorer.queries(hidden), scorer.vectors.T)
+
+    together = said(which)
+    for place, one in enumerate(which):
+        for alone, beside in zip(said(np.array([one])), together, strict=True):
+            np.testing.assert_array_equal(alone[0], beside[place])
 
 
 def test_a_batch_equals_its_requests_one_by_one(model):
