@@ -50,12 +50,14 @@ class Catalogue:
 
     Attributes:
       ids: [items] item ids, the unknown's empty.
+      revision: Rises with every change.
     """
 
     def __init__(self, scorer: SlowScorer) -> None:
         self._scorer = scorer
         space = scorer.space
         self.ids: list[str] = ["", *space.items.terms]
+        self.revision = 0
         self._numbers = {item_id: n for n, item_id in enumerate(self.ids) if n}
         self._items: dict[int, ItemChange] = {}
         # the model knows items that nobody has described and that are here all the same
@@ -147,6 +149,7 @@ class Catalogue:
             self._set(number, item)
         self._filters.clear()
         self._pairs = None
+        self.revision += 1
 
     def _reserve(self, length: int) -> None:
         """Room for this many items; doubling keeps the cost of an item constant."""

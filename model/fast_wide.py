@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from model.catalogue import Catalogue
 from model.fast.config import MemoryConfig
 from model.fast.crosses import CROSS_HALF_LIVES_S, Found, context_row, liked_row
+from model.fast.lessons import Lessons
 from model.fast.memory import FastMemory
 from model.fast.mixing import PLACES, Mixing
 from model.fast.trending import CROSS_HALF_LIVES
@@ -19,6 +20,8 @@ FloatArray = NDArray[np.float32]
 # Trending moves slowly, so it is worked out once for a small step of time; the step depends
 # on the time asked for alone, never on who asked before.
 _STEP_MS: Final = 250
+# What a lesson says halves in two weeks.
+_LESSON_STEP_MS: Final = 60_000
 _LESSON_BYTES: Final = 16_000_000
 
 
@@ -78,7 +81,7 @@ class FastWide:
         if config.shuffled_lessons:
             self._lots = np.random.default_rng(0).permutation(self._lots)
         self._key: tuple[int, int] | None = None
-        self._lessons_key: tuple[int, int] | None = None
+        self._lessons_key: tuple[Lessons, int, int, int] | None = None
         self._lessons: dict[tuple[int, ...], FloatArray | None] = {}
         self._trending: FloatArray = np.zeros(0, np.float32)
         self._shares: FloatArray = np.zeros((0, 0), np.float32)
@@ -116,7 +119,7 @@ class FastWide:
         self.trending(now_ms)
         present = self._shares
         crosses = self._memory.crosses.found(
-            rows, factors, chances, now_ms, lambda which: present[:, which]
+            rows, factors, chances, now_ms, lambda which: present.take(which, axis=1)
         )
         liked = np.array(active.liked, np.int64)
         lift = (self._again[:n_liked] / present[-1, liked]).astype(np.float32)
@@ -145,15 +148,17 @@ class FastWide:
 
         The same array for all users of these segments until it changes.
         """
-        if not segments or not len(self._memory.lessons):
+        lessons = self._memory.lessons
+        if not segments or not len(lessons):
             return None
-        key = (self._memory.as_of, now_ms // _STEP_MS)
+        step = now_ms // _LESSON_STEP_MS
+        key = (lessons, lessons.revision, self._catalogue.revision, step)
         full = len(self._lessons) * 4 * len(self._catalogue) >= _LESSON_BYTES
         if key != self._lessons_key or full:
             self._lessons_key, self._lessons = key, {}
         known = tuple(segments)
         if known not in self._lessons:
-            self._lessons[known] = self._said_to(known, key[1] * _STEP_MS)
+            self._lessons[known] = self._said_to(known, step * _LESSON_STEP_MS)
         return self._lessons[known]
 
     def _said_to(self, segments: Sequence[int], now_ms: int) -> FloatArray | None:

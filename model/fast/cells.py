@@ -202,7 +202,7 @@ class CellTable:
         slot = np.repeat(np.arange(len(wanted)), lengths)
         first = np.cumsum(lengths) - lengths
         at = np.arange(slot.size) - np.repeat(first - starts, lengths)
-        keys, sums = self._keys[at], self._sums[:, at]
+        keys, sums = self._keys[at], self._sums.take(at, axis=1)
         fresh = self._places_of_rows(rows)
         if any(fresh):
             places = np.array(list(chain.from_iterable(fresh)), np.intp)

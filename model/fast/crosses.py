@@ -169,9 +169,10 @@ class Crosses:
         """What the cells of these rows say."""
         slot, item, sums = self._table.rows(rows, now_ms)
         totals = np.array([np.bincount(slot, row, len(rows)) for row in sums])
-        real = item != REST
-        slot, item, sums = slot[real], item[real], sums[:, real]
-        share, total, prior = shares(item), totals[:, slot], self._config.cross_prior
+        real = np.flatnonzero(item != REST)
+        if len(real) < len(item):
+            slot, item, sums = slot[real], item[real], sums.take(real, axis=1)
+        share, total, prior = shares(item), totals.take(slot, axis=1), self._config.cross_prior
         residual = np.log((sums + prior) / (total * share + prior))
         lift = sums[-1] / ((total[-1] + self._config.lift_prior) * share[-1])
         return Cells(slot, item, np.maximum(residual, 0.0), lift)

@@ -80,10 +80,12 @@ class Lessons:
 
     Attributes:
       slots: Σ(y - p) and Σp(1 - p) by slot, fading.
+      revision: Rises with every outcome.
     """
 
     def __init__(self) -> None:
         self.slots = CellTable((HALF_LIFE_S, HALF_LIFE_S))
+        self.revision = 0
 
     def __len__(self) -> int:
         """Slots that anything was counted in."""
@@ -98,6 +100,7 @@ class Lessons:
         """Counts outcomes as often as is said with them: 1, or -1 to take one back."""
         if not judged:
             return
+        self.revision += 1
         outcomes = [outcome for outcome, _ in judged]
         n_segments = np.array([len(outcome.segments) for outcome in outcomes], np.int64)
         n_attributes = np.array([len(outcome.attributes) for outcome in outcomes], np.int64)
