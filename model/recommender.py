@@ -243,17 +243,10 @@ class Recommender:
         lessons = self._fast.lessons(view.segments, now_ms)
         n_levels, bias = len(self._mixing.trending), self.catalogue.bias
         own = view.personal.weights.at(now_ms).astype(np.float32)
-        parts = np.concatenate(
-            [
-                slow.wide + slow.deep,
-                bias + wide[:n_levels],
-                bias[None, :],
-                wide[n_levels:],
-                (self.catalogue.vectors @ own)[None, :],
-                (bias * 0.0 if lessons is None else lessons)[None, :],
-            ]
-        )
-        return parts, lifts
+        own = self.catalogue.vectors @ own
+        last = np.stack([own, bias * 0.0 if lessons is None else lessons])
+        first = [slow.wide + slow.deep, bias + wide[:n_levels], bias[None, :]]
+        return np.concatenate([*first, wide[n_levels:], last]), lifts
 
     def scores(self, requests: Sequence[Prepared]) -> FloatArray:
         """[requests, items] every item's score, -inf for one that could not be shown then.
@@ -285,13 +278,17 @@ class Recommender:
         return np.asarray(self.catalogue.vectors[items] - self._scorer.id_vectors[known])
 
     def probabilities(
-        self, requests: Sequence[Prepared], items: NDArray[np.integer]
+        self,
+        requests: Sequence[Prepared],
+        items: NDArray[np.integer],
+        hidden: FloatArray | None = None,
     ) -> NDArray[np.float64] | None:
         """[requests, k] calibrated chance of success of `items` [requests, k], by number.
 
-        None where the data hold one outcome only and no chance could be learned.
+        None where the data hold one outcome only and no chance could be learned. What `hidden`
+        says of the requests is not worked out again.
         """
-        hidden = self.hidden(requests)
+        hidden = self.hidden(requests) if hidden is None else hidden
         said = self._scorer.probabilities(hidden, self.catalogue.vectors, items)
         if said is None:
             return None
@@ -372,7 +369,7 @@ class Recommender:
 
     def _reply(self, query: Query, scored: _Scored, fallback: str | None) -> Recommendation:
         catalogue, (prepared, slow, own, scores, top) = self.catalogue, scored
-        probabilities = self.probabilities([prepared], top[None, :])
+        probabilities = self.probabilities([prepared], top[None, :], slow.hidden)
         parts = {
             "slow_wide": slow.wide[0],
             "slow_deep": slow.deep[0],
