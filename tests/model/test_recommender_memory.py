@@ -163,6 +163,29 @@ def test_lessons_of_one_item_count_as_the_root_of_their_number_times_their_mean(
     assert max(sizes) > 1
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        [ItemChange("i0", {"genre": "b"})],
+        [ItemChange("new", {"genre": "a"})],
+        [event(f"m{n}", user=f"u{n}", item="i2", kind="dislike", at=NOW_MS) for n in range(21, 50)],
+    ],
+    ids=["an item changes", "an item comes", "outcomes come"],
+)
+def test_lessons_that_are_kept_ready_are_those_of_now(log, change):
+    flops = [
+        event(f"flop{n}", user=f"u{n % 20}", item=f"i{n % 40}", kind="dislike", at=NOW_MS - 200 + n)
+        for n in range(200)
+    ]
+    log.append(flops, NOW_MS)
+    recommender, query = recommender_on(log), Query(user_id="u1", now_ms=NOW_MS)
+    before = recommender.prepare(query).lessons
+    log.append(change, NOW_MS)
+    after = recommender.prepare(query).lessons
+    np.testing.assert_array_equal(after, recommender_on(log).prepare(query).lessons)
+    assert not np.array_equal(before, after)
+
+
 def test_a_memory_that_moves_nothing_is_not_worked_out_but_can_be_read(log):
     off = MemoryConfig(trending_weight=0.0, cross_weight=0.0, fast_weight=0.0, lesson_weight=0.0)
     recommender, whole = recommender_on(log, off), recommender_on(log)
