@@ -185,13 +185,9 @@ def teach(
     n_replayed = round(config.replay_ratio * len(selection.taken))
     drawn = draw(night.actors[night.old], night.examples.item[night.old], n_replayed, rng)
     replayed = night.old[drawn]
-    plan = Plan(
-        seed,
-        config.epochs,
-        learning_rate_scale=config.learning_rate_scale,
-        guidance=_guidance(night, config),
+    plan = replace(
+        _plan(night, slow, config, seed),
         planning=None if phases is None else phases.planning,
-        paced_by=_paced_by(night, slow, config),
         on_progress=on_progress,
     )
     if twin is None:
@@ -273,9 +269,16 @@ def selected(night: Night, config: NightConfig, rng: np.random.Generator) -> Sel
     return Selection(within, within[taken], counts)
 
 
-def _paced_by(night: Night, slow: SlowConfig, config: NightConfig) -> Positions:
-    """The newest old events, as many as so many batches hold."""
-    return newest(night.old, config.pace_batches * slow.batch_size)
+def _plan(night: Night, slow: SlowConfig, config: NightConfig, seed: int) -> Plan:
+    """How the night trains, in one phase."""
+    return Plan(
+        seed,
+        config.epochs,
+        learning_rate_scale=config.learning_rate_scale,
+        guidance=_guidance(night, config),
+        # the newest old events, as many as so many batches hold
+        paced_by=newest(night.old, config.pace_batches * slow.batch_size),
+    )
 
 
 def _prepared(night: Night, new: Positions, config: SlowConfig) -> Bundle:
