@@ -1,7 +1,7 @@
 """A sparse table of decayed sums: cells (row, item), only those that something fell into."""
 
-from collections.abc import Callable, Iterable, Sequence
-from itertools import chain, count
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import count
 from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
@@ -11,7 +11,7 @@ from model.fast.arrays import Arrays, part, under
 from model.fast.decay import DecayClock
 
 REST: Final = 0
-"""The column of a row that holds what was let go of it; item numbers begin at 1."""
+"""The column that holds what was let go of a row; item numbers begin at 1."""
 
 Judge: TypeAlias = Callable[
     [NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]], NDArray[np.bool_]
@@ -21,6 +21,7 @@ _NONE: Final[list[int]] = []
 _ITEM_BITS: Final = 32
 _ITEMS: Final = (1 << _ITEM_BITS) - 1
 _ROOM: Final = 1_024
+_ROWS_READ: Final = 2_048
 
 
 class Cells(NamedTuple):
@@ -28,13 +29,23 @@ class Cells(NamedTuple):
 
     Attributes:
       slot: [cells] which of the rows that were asked for.
-      item: [cells] column, `REST` for what the row has let go.
+      item: [cells] column.
       sums: [half-lives, cells] decayed sums.
+      totals: [half-lives, rows] sums of whole rows, with what they have let go.
     """
 
     slot: NDArray[np.int64]
     item: NDArray[np.int64]
     sums: NDArray[np.float64]
+    totals: NDArray[np.float64]
+
+
+class _Row(NamedTuple):
+    """The same of one row, on the scale that sums are kept on; totals are [half-lives, 1]."""
+
+    item: NDArray[np.int64]
+    sums: NDArray[np.float64]
+    totals: NDArray[np.float64]
 
 
 def cell_keys(rows: NDArray[np.int64], items: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -51,13 +62,21 @@ class CellTable:
     decided by the log and not by the calls.
     """
 
-    def __init__(self, half_lives_s: Sequence[float]) -> None:
+    def __init__(self, half_lives_s: Sequence[float], *, signed: bool = False) -> None:
+        """An empty table.
+
+        Args:
+          half_lives_s: One for each sum of a cell.
+          signed: Whether a sum may be below 0; counts that were taken back may not.
+        """
         self._clock = DecayClock(half_lives_s)
+        self._least = -np.inf if signed else 0.0
         self._keys = np.zeros(0, np.int64)
         self._sums = np.zeros((len(half_lives_s), 0), np.float64)
         self._fresh: dict[int, int] = {}
         self._fresh_of_row: dict[int, list[int]] = {}
         self._fresh_read = 0
+        self._rows: dict[int, _Row] = {}
         self._fresh_keys = np.zeros(_ROOM, np.int64)
         self._fresh_sums = np.zeros((len(half_lives_s), _ROOM), np.float64)
 
@@ -97,6 +116,9 @@ class CellTable:
         if moved is not None:
             self._sums = np.ldexp(self._sums, moved)
             self._fresh_sums = np.ldexp(self._fresh_sums, moved)
+            self._rows.clear()
+        for row in (key >> _ITEM_BITS).tolist() if self._rows else ():
+            self._rows.pop(row, None)
         growth = self._clock.growth(timestamps_ms)
         grown = weights * (growth if of is None else growth.take(of, axis=1))
         at = np.searchsorted(self._keys, key)
@@ -185,32 +207,51 @@ class CellTable:
 
     def _forget_fresh(self) -> None:
         self._fresh, self._fresh_of_row, self._fresh_read = {}, {}, 0
+        self._rows = {}
         self._fresh_keys = np.zeros(_ROOM, np.int64)
         self._fresh_sums = np.zeros((len(self._clock), _ROOM))
 
-    def rows(self, rows: Sequence[int], now_ms: int, *, signed: bool = False) -> Cells:
+    def rows(self, rows: Sequence[int], now_ms: int) -> Cells:
         """The cells of some rows, decayed to a moment or to the newest event if later.
 
         Args:
           rows: Their numbers.
           now_ms: The moment.
-          signed: Whether a sum may be below 0; counts that were taken back may not.
         """
-        wanted = np.array(rows, np.int64)
-        starts = np.searchsorted(self._keys, wanted << _ITEM_BITS)
-        lengths = np.searchsorted(self._keys, (wanted + 1) << _ITEM_BITS) - starts
-        slot = np.repeat(np.arange(len(wanted)), lengths)
-        first = np.cumsum(lengths) - lengths
-        at = np.arange(slot.size) - np.repeat(first - starts, lengths)
-        keys, sums = self._keys[at], self._sums.take(at, axis=1)
-        fresh = self._places_of_rows(rows)
-        if any(fresh):
-            places = np.array(list(chain.from_iterable(fresh)), np.intp)
-            slot = np.concatenate([slot, np.repeat(np.arange(len(rows)), list(map(len, fresh)))])
-            keys = np.concatenate([keys, self._fresh_keys[places]])
-            sums = np.concatenate([sums, self._fresh_sums[:, places]], axis=1)
-        faded = sums * self._clock.faded(now_ms)[:, None]
-        return Cells(slot, keys & _ITEMS, faded if signed else np.maximum(faded, 0.0))
+        if not rows:
+            none, no_sums = np.zeros(0, np.int64), np.zeros((len(self._clock), 0))
+            return Cells(none, none, no_sums, no_sums)
+        known = self._rows
+        strange = [row for row in rows if row not in known]
+        if strange:
+            if len(known) + len(strange) > _ROWS_READ:
+                known.clear()
+                strange = list(rows)
+            known.update(zip(strange, self._read(strange), strict=True))
+        found = [known[row] for row in rows]
+        item, sums, totals = zip(*found, strict=True)
+        faded = self._clock.faded(now_ms)[:, None]
+        return Cells(
+            np.arange(len(rows)).repeat([len(each) for each in item]),
+            np.concatenate(item),
+            np.concatenate(sums, axis=1) * faded,
+            np.concatenate(totals, axis=1) * faded,
+        )
+
+    def _read(self, rows: Sequence[int]) -> Iterator[_Row]:
+        firsts = [row << _ITEM_BITS for row in rows]
+        borders = np.array([firsts, [first + _ITEMS + 1 for first in firsts]])
+        edges = self._keys.searchsorted(borders).T.tolist()
+        for (start, end), places in zip(edges, self._places_of_rows(rows), strict=True):
+            items, sums = self._keys[start:end] & _ITEMS, self._sums[:, start:end]
+            if places:
+                items = np.concatenate([items, self._fresh_keys[places] & _ITEMS])
+                sums = np.concatenate([sums, self._fresh_sums[:, places]], axis=1)
+            sums = np.maximum(sums, self._least)
+            totals = sums.sum(axis=1, keepdims=True)
+            # sorted as they are, what was let go comes first
+            let_go = int(len(items) > 0 and items[0] == REST)
+            yield _Row(items[let_go:], sums[:, let_go:], totals)
 
     def keep(self, judge: Judge) -> int:
         """Lets go of the cells that are not worth keeping; a row's total stays what it is.

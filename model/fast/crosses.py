@@ -69,11 +69,10 @@ class Found(NamedTuple):
     def of_items(self, n_items: int) -> NDArray[np.float64]:
         """[items] log-odds of all cells of an item together."""
         lifts = np.bincount(self.item, self.lift, n_items)
-        # an item may stand here several times, but is assigned the same each time
-        lifted = self.item[self.lift > 0.0]
         # of no cells the counts are whole numbers
         total = np.bincount(self.item, self.added, n_items).astype(np.float64, copy=False)
-        total[lifted] += np.log1p(lifts[lifted])
+        # an item may stand here several times, but is assigned the same each time
+        total[self.item] += np.log1p(lifts.take(self.item))
         return total
 
     def of_item(self, item: int) -> list[tuple[int, float]]:
@@ -161,21 +160,28 @@ class Crosses:
           shares: Present shares of items.
         """
         cells = self.cells(rows, now_ms, shares)
-        added = (cells.residual * factors[cells.slot].T).sum(axis=0)
-        lift = cells.lift * chances[cells.slot]
-        return Found(cells.slot, cells.item, added.astype(np.float32), lift.astype(np.float32))
+        added = cells.residual
+        added *= factors.T.take(cells.slot, axis=1)
+        lift = cells.lift
+        lift *= chances.take(cells.slot)
+        of_cell = added.sum(axis=0).astype(np.float32)
+        return Found(cells.slot, cells.item, of_cell, lift.astype(np.float32))
 
     def cells(self, rows: Sequence[int], now_ms: int, shares: Shares) -> Cells:
         """What the cells of these rows say."""
-        slot, item, sums = self._table.rows(rows, now_ms)
-        totals = np.array([np.bincount(slot, row, len(rows)) for row in sums])
-        real = np.flatnonzero(item != REST)
-        if len(real) < len(item):
-            slot, item, sums = slot[real], item[real], sums.take(real, axis=1)
-        share, total, prior = shares(item), totals.take(slot, axis=1), self._config.cross_prior
-        residual = np.log((sums + prior) / (total * share + prior))
-        lift = sums[-1] / ((total[-1] + self._config.lift_prior) * share[-1])
-        return Cells(slot, item, np.maximum(residual, 0.0), lift)
+        slot, item, sums, totals = self._table.rows(rows, now_ms)
+        share, prior = shares(item), self._config.cross_prior
+        lift = (totals[-1] + self._config.lift_prior).take(slot)
+        lift *= share[-1]
+        np.divide(sums[-1], lift, out=lift)
+        expected = totals.take(slot, axis=1)
+        expected *= share
+        expected += prior
+        sums += prior
+        sums /= expected
+        residual = np.log(sums, out=sums)
+        np.maximum(residual, 0.0, out=residual)
+        return Cells(slot, item, residual, lift)
 
     def gate(self, seed: int, shares: Shares) -> None:
         """Keeps the crosses that are worth their memory, once enough new ones have come.

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from model.fast.cells import REST, CellTable, cell_keys
+from model.fast.cells import CellTable, cell_keys
 
 HALF_LIFE_S: Final = 1_209_600.0
 _PSEUDO_INFORMATION: Final = 5.0
@@ -84,7 +84,7 @@ class Lessons:
     """
 
     def __init__(self) -> None:
-        self.slots = CellTable((HALF_LIFE_S, HALF_LIFE_S))
+        self.slots = CellTable((HALF_LIFE_S, HALF_LIFE_S), signed=True)
         self.revision = 0
 
     def __len__(self) -> int:
@@ -125,10 +125,10 @@ class Lessons:
 
     def shifts(self, segments: Sequence[int], now_ms: int) -> Shifts:
         """What applies to users of these segments now."""
-        slot, column, (residual, support) = self.slots.rows(segments, now_ms, signed=True)
+        slot, column, (residual, support), _ = self.slots.rows(segments, now_ms)
         test = residual / np.sqrt(np.maximum(support, 1e-12))
         applies = (support >= _LEAST_INFORMATION) & (np.abs(test) >= _LEAST_SCORE_TEST)
-        at = np.flatnonzero(applies & (column != REST))
+        at = np.flatnonzero(applies)
         support = support[at]
         shift = residual[at] / (support + _PSEUDO_INFORMATION)
         return Shifts(slot[at], column[at] - 1, shift, support, test[at])

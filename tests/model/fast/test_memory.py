@@ -133,7 +133,7 @@ def state(memory):
     cells = memory.crosses.cells(ROWS, now, lambda which: np.full((2, len(which)), 1e-3))
     crosses[cells.slot, :, cells.item] = np.vstack([cells.residual, cells.lift]).T
     lessons = np.zeros((2, 2, 2))
-    slot, attribute, sums = memory.lessons.slots.rows([0, 1], now, signed=True)
+    slot, attribute, sums, _ = memory.lessons.slots.rows([0, 1], now)
     lessons[:, slot, attribute - 1] = sums
     return np.concatenate(
         [np.ravel(everyone), *shares.values(), np.ravel(crosses), np.ravel(lessons)]
