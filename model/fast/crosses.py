@@ -97,8 +97,8 @@ class Cells(NamedTuple):
 
     slot: NDArray[np.int64]
     item: NDArray[np.int64]
-    residual: NDArray[np.float64]
-    lift: NDArray[np.float64]
+    residual: NDArray[np.float32]
+    lift: NDArray[np.float32]
 
 
 class Crosses:
@@ -159,17 +159,16 @@ class Crosses:
           now_ms: The moment to decay to.
           shares: Present shares of items.
         """
-        cells = self.cells(rows, now_ms, shares)
-        added = cells.residual
-        added *= factors.T.take(cells.slot, axis=1)
-        lift = cells.lift
-        lift *= chances.take(cells.slot)
-        of_cell = added.sum(axis=0).astype(np.float32)
-        return Found(cells.slot, cells.item, of_cell, lift.astype(np.float32))
+        slot, item, residual, lift = self.cells(rows, now_ms, shares)
+        residual *= factors.T.astype(np.float32).take(slot, axis=1)
+        lift *= chances.astype(np.float32).take(slot)
+        return Found(slot, item, np.add.reduce(residual), lift)
 
     def cells(self, rows: Sequence[int], now_ms: int, shares: Shares) -> Cells:
         """What the cells of these rows say."""
         slot, item, sums, totals = self._table.rows(rows, now_ms)
+        # shares are no more exact than this
+        sums, totals = sums.astype(np.float32), totals.astype(np.float32)
         share, prior = shares(item), self._config.cross_prior
         lift = (totals[-1] + self._config.lift_prior).take(slot)
         lift *= share[-1]
