@@ -72,6 +72,7 @@ class Catalogue:
         self._visible = np.zeros(len(self.ids), bool)
         self._from_ms = np.full(len(self.ids), _ALWAYS, np.int64)
         self._until_ms = np.full(len(self.ids), _NEVER, np.int64)
+        self._has_times = False
 
     def __len__(self) -> int:
         """Numbers in use, the unknown item's included."""
@@ -175,6 +176,7 @@ class Catalogue:
             return
         self._items[number] = item
         self._visible[number] = not item.hidden
+        self._has_times |= (item.available_from_ms, item.available_until_ms) != (None, None)
         self._from_ms[number] = (
             _ALWAYS if item.available_from_ms is None else item.available_from_ms
         )
@@ -191,9 +193,16 @@ class Catalogue:
         slots, weights = self._scorer.space.item_attributes.weighted_slots(attributes)
         return self._scorer.vector_of(slots, weights)
 
+    @property
+    def has_times(self) -> bool:
+        """Whether any item was ever to be shown for a time only."""
+        return self._has_times
+
     def allowed(self, now_ms: int) -> NDArray[np.bool_]:
         """[items] whether the item may be shown at this moment."""
         n = len(self.ids)
+        if not self._has_times:
+            return self._visible[:n].copy()
         return np.asarray(
             self._visible[:n] & (self._from_ms[:n] <= now_ms) & (now_ms < self._until_ms[:n])
         )

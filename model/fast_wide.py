@@ -1,6 +1,7 @@
 """The fast wide half of a score: what is trending, and what the request's rows add to it."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -20,6 +21,7 @@ FloatArray = NDArray[np.float32]
 # Trending moves slowly, so it is worked out once for a small step of time; the step depends
 # on the time asked for alone, never on who asked before.
 _STEP_MS: Final = 250
+_MOMENTS: Final = 1_024
 # What a lesson says halves in two weeks.
 _LESSON_STEP_MS: Final = 60_000
 _LESSON_BYTES: Final = 16_000_000
@@ -80,6 +82,8 @@ class FastWide:
         self._lots = np.arange(catalogue.n_attribute_slots)
         if config.shuffled_lessons:
             self._lots = np.random.default_rng(0).permutation(self._lots)
+        # few lengths and moments, which come again and again
+        self._factors = lru_cache(_MOMENTS)(self._of_rows)
         self._key: tuple[int, int] | None = None
         self._lessons_key: tuple[Lessons, int, int, int] | None = None
         self._lessons: dict[tuple[int, ...], FloatArray | None] = {}
@@ -107,15 +111,20 @@ class FastWide:
         recent = liked[: len(self._place_factors)] if self._liked_say else []
         return Active(recent, [slot for slot in slots if slot not in self._says_nothing])
 
+    def _of_rows(self, n_liked: int, slots: tuple[int, ...]) -> tuple[FloatArray, FloatArray]:
+        """[half-lives, rows] how much residuals say in the active rows, [rows] how much lifts."""
+        places = self._place_factors[:n_liked]
+        factors = np.concatenate([places, self._slot_factors[list(slots)]]).T
+        chances = np.concatenate([self._nearby[:n_liked], np.zeros(len(slots))])
+        return np.ascontiguousarray(factors, np.float32), chances.astype(np.float32)
+
     def found(self, active: Active, now_ms: int) -> Found:
         """What the active rows add to which items, and returns to the liked ones.
 
         A slot is a row of `active`; beyond them come the returns, in the order of `liked`.
         """
         n_liked, rows = len(active.liked), active.rows
-        places = self._place_factors[:n_liked]
-        factors = np.concatenate([places, self._slot_factors[list(active.slots)]])
-        chances = np.concatenate([self._nearby[:n_liked], np.zeros(len(active.slots))])
+        factors, chances = self._factors(n_liked, tuple(active.slots))
         self.trending(now_ms)
         present = self._shares
         crosses = self._memory.crosses.found(

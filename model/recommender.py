@@ -82,6 +82,8 @@ class Recommender:
         self._views = Views(
             scorer, self.catalogue, self.memory, adaptation, log, cached=memory.cached_users
         )
+        self._open_at = -1
+        self._open_bias: FloatArray = np.zeros(0, np.float32)
         self._explainer = Explainer(scorer, self.catalogue)
         # who was erased before this is not in the log that is read now
         self._erased = log.head()
@@ -180,7 +182,7 @@ class Recommender:
         lessons = self._fast.lessons(view.segments, now_ms) if weight else None
         if lessons is not None:
             fast = fast + np.float32(weight * mixing.lessons) * lessons
-        base = np.where(self.catalogue.allowed(now_ms), self._bias() + fast, -np.inf)
+        base = self._open(now_ms) + fast
         return Prepared(
             view=view,
             batch=view.at(slots),
@@ -189,7 +191,7 @@ class Recommender:
             own=view.personal.weights.at(now_ms).astype(np.float32) * self._fast_factor,
             shift=weight * mixing.own_outcomes * view.personal.chance.shift(now_ms),
             lessons=lessons,
-            base=base.astype(np.float32, copy=False),
+            base=base,
         )
 
     def recollect(self, actor: str, now_ms: int) -> Recollection:
@@ -326,6 +328,15 @@ class Recommender:
         """[items] the slow model's popularity as far as it counts."""
         bias, factor = self.catalogue.bias, np.float32(self._mixing.bias)
         return bias if factor == 1.0 else factor * bias
+
+    def _open(self, now_ms: int) -> FloatArray:
+        """[items] the same, -inf where an item may not be shown now."""
+        catalogue = self.catalogue
+        if catalogue.has_times or self._open_at != catalogue.revision:
+            allowed = catalogue.allowed(now_ms)
+            self._open_bias = np.where(allowed, self._bias(), np.float32(-np.inf))
+            self._open_at = catalogue.revision
+        return self._open_bias
 
     def _rows(self, view: View, batch: QueryBatch) -> NDArray[np.int32]:
         moment = batch.attributes[:, view.history.attributes.shape[1] :]

@@ -145,8 +145,8 @@ class Crosses:
     def found(
         self,
         rows: Sequence[int],
-        factors: NDArray[np.float64],
-        chances: NDArray[np.float64],
+        factors: NDArray[np.float32],
+        chances: NDArray[np.float32],
         now_ms: int,
         shares: Shares,
     ) -> Found:
@@ -154,14 +154,14 @@ class Crosses:
 
         Args:
           rows: Rows that a request activates.
-          factors: [rows, half-lives] how much each residual says.
+          factors: [half-lives, rows] how much each residual says.
           chances: [rows] how much each lift says.
           now_ms: The moment to decay to.
           shares: Present shares of items.
         """
         slot, item, residual, lift = self.cells(rows, now_ms, shares)
-        residual *= factors.T.astype(np.float32).take(slot, axis=1)
-        lift *= chances.astype(np.float32).take(slot)
+        residual *= factors.take(slot, axis=1)
+        lift *= chances.take(slot)
         return Found(slot, item, np.add.reduce(residual), lift)
 
     def cells(self, rows: Sequence[int], now_ms: int, shares: Shares) -> Cells:

@@ -54,8 +54,8 @@ def test_factors_weigh_the_half_lives_of_each_row():
     one, other = liked_row(1), context_row(1)
     made = crosses({(one, 5): 9, (other, 5): 9})
     alone = residual(made, one, 5)[0]
-    factors = np.array([[1.0, 0.5], [0.0, 2.0]])
-    found = made.found([one, other], factors, np.zeros(2), 0, shares)
+    factors = np.array([[1.0, 0.0], [0.5, 2.0]], np.float32)
+    found = made.found([one, other], factors, np.zeros(2, np.float32), 0, shares)
     assert found.added.tolist() == pytest.approx([1.5 * alone, 2.0 * alone])
     assert found.slot.tolist() == [0, 1]
 
@@ -70,7 +70,8 @@ def test_the_lift_of_a_cross_is_its_share_of_the_row_against_its_share_of_everyt
 def test_lifts_of_several_rows_are_chances_that_add_up_and_residuals_are_log_odds_that_do():
     one, other = liked_row(1), liked_row(2)
     made = crosses({(one, 5): 9, (other, 5): 3, (other, 6): 4}, lift_prior=6.0)
-    found = made.found([one, other], np.full((2, 2), 0.5), np.array([0.1, 0.2]), 0, shares)
+    factors, chances = np.full((2, 2), 0.5, np.float32), np.array([0.1, 0.2], np.float32)
+    found = made.found([one, other], factors, chances, 0, shares)
     residuals = [sum(0.5 * residual(made, row, 5)[0] for _ in "ab") for row in (one, other)]
     by_hand = sum(residuals) + math.log1p((0.1 * 9 / 15 + 0.2 * 3 / 13) / 0.001)
     assert found.of_items(8)[5] == pytest.approx(by_hand, rel=1e-5)
@@ -88,7 +89,8 @@ def test_without_a_named_row_scores_fall_by_what_was_said(counts, left_out):
     rows = [1, 2, 3, 4]
 
     def said(which):
-        factors, chances = np.full((len(which), 2), 0.4), np.full(len(which), 0.05)
+        factors = np.full((2, len(which)), 0.4, np.float32)
+        chances = np.full(len(which), 0.05, np.float32)
         return made.found([liked_row(row) for row in which], factors, chances, 0, shares)
 
     everything, rest = said(rows), said([row for row in rows if row != left_out])
