@@ -41,15 +41,17 @@ class Expectations:
         """Joint numbers of an item's known attributes."""
         return self._catalogue.attribute_slots(item)
 
-    def chance(self, segment: int, item: int) -> float:
-        """The chance that an item succeeds with a user of whom only the segment is known.
+    def chances(self, segments: Sequence[int], item: int) -> list[float]:
+        """The chances that an item succeeds with users of whom one of these is all that is known.
 
-        An item that came after the model has that of an unknown one.
+        An item that came after the model has those of an unknown one.
         """
-        chances = self._chances.get(segment)
-        if chances is None:
-            chances = self._chances[segment] = self._chances_of(segment)
-        return float(chances[item if item < len(chances) else 0])
+        number = item if item < len(self._scorer.bias) else 0
+        known = self._chances
+        for segment in segments:
+            if segment not in known:
+                known[segment] = self._chances_of(segment)
+        return [known[segment].item(number) for segment in segments]
 
     def _chances_of(self, segment: int) -> NDArray[np.float64]:
         scorer = self._scorer

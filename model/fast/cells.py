@@ -48,9 +48,9 @@ class _Row(NamedTuple):
     totals: NDArray[np.float64]
 
 
-def cell_keys(rows: NDArray[np.int64], items: NDArray[np.int64]) -> NDArray[np.int64]:
-    """[cells] one number for a cell; rows lie in [0, 2^31), items in [0, 2^32)."""
-    return rows << _ITEM_BITS | items
+def cell_key(row: int, item: int) -> int:
+    """One number for a cell; rows lie in [0, 2^31), items in [0, 2^32)."""
+    return row << _ITEM_BITS | item
 
 
 class CellTable:
@@ -104,7 +104,7 @@ class CellTable:
         """Adds weights to cells, in the order given; a negative weight takes one back.
 
         Args:
-          keys: [keys] from `cell_keys`; a cell may come several times.
+          keys: [keys] as `cell_key` makes them; a cell may come several times.
           timestamps_ms: [events] when, in any order.
           weights: [keys] how much, or [half-lives, keys] for each sum.
           of: [keys] which event each belongs to; None for an event of its own.

@@ -64,10 +64,14 @@ class UserMemory:
                 self._insert(self._episode(row, row.item_id))
 
     def _insert(self, episode: Episode) -> None:
-        if self.episodes and episode < self.episodes[-1]:
+        newest = not self.episodes or episode > self.episodes[-1]
+        if not newest:
             self.revision += 1
         for kept in self._lists(episode.outcome):
-            insort(kept, episode)
+            if newest:
+                kept.append(episode)
+            else:
+                insort(kept, episode)
 
     def _take_back(self, event_id: str) -> None:
         self._retracted.add(event_id)

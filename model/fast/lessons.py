@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from model.fast.cells import CellTable, cell_keys
+from model.fast.cells import CellTable, cell_key
 
 HALF_LIFE_S: Final = 1_209_600.0
 _PSEUDO_INFORMATION: Final = 5.0
@@ -101,23 +101,19 @@ class Lessons:
         if not judged:
             return
         self.revision += 1
-        outcomes = [outcome for outcome, _ in judged]
-        n_segments = np.array([len(outcome.segments) for outcome in outcomes], np.int64)
-        n_attributes = np.array([len(outcome.attributes) for outcome in outcomes], np.int64)
-        of = np.repeat(np.arange(len(outcomes)), n_segments)
-        segments = np.array([s for outcome in outcomes for s in outcome.segments], np.int64)
-        chances = np.array([c for outcome in outcomes for c in outcome.chances], np.float64)
-        signs = np.array([sign for _, sign in judged], np.float64)[of]
-        labels = np.array([outcome.label for outcome in outcomes], np.float64)[of]
-        times = np.array([outcome.timestamp_ms for outcome in outcomes], np.int64)
-        sums = np.array([signs * (labels - chances), signs * chances * (1.0 - chances)])
-        # every segment meets every attribute
-        attributes = np.array([a for outcome in outcomes for a in outcome.attributes], np.int64)
-        lengths = n_attributes[of]
-        cell = np.repeat(np.arange(len(of)), lengths)
-        starts = (np.cumsum(n_attributes) - n_attributes)[of] - (np.cumsum(lengths) - lengths)
-        columns = attributes[np.arange(len(cell)) + starts[cell]] + 1
-        self.slots.add(cell_keys(segments[cell], columns), times, sums[:, cell], of[cell])
+        keys: list[int] = []
+        residuals: list[float] = []
+        supports: list[float] = []
+        for (_, segments, attributes, label, chances), sign in judged:
+            # every segment meets every attribute
+            for segment, chance in zip(segments, chances, strict=True):
+                keys += [cell_key(segment, attribute + 1) for attribute in attributes]
+                residuals += [sign * (label - chance)] * len(attributes)
+                supports += [sign * chance * (1.0 - chance)] * len(attributes)
+        lengths = [len(one.segments) * len(one.attributes) for one, _ in judged]
+        times = np.array([one.timestamp_ms for one, _ in judged], np.int64)
+        of = np.arange(len(judged)).repeat(lengths)
+        self.slots.add(keys, times, np.array([residuals, supports]), of)
 
     def settle(self) -> None:
         """To be called at fixed places of the log."""

@@ -63,8 +63,8 @@ class Reading(Protocol):
     def attributes(self, item: int) -> Sequence[int]:
         """Joint numbers of an item's attributes."""
 
-    def chance(self, segment: int, item: int) -> float:
-        """The slow model's chance that an item succeeds in a segment."""
+    def chances(self, segments: Sequence[int], item: int) -> list[float]:
+        """The slow model's chances that an item succeeds in segments."""
 
 
 class _Held(Protocol):
@@ -276,7 +276,7 @@ class FastMemory:
         segments, (at_ms, item, _) = self._segments.get(actor, ()), said
         attributes = self._reading.attributes(item)
         if segments and attributes:
-            chances = [self._reading.chance(segment, item) for segment in segments]
+            chances = self._reading.chances(segments, item)
             tally.judged.append((Judged(at_ms, segments, attributes, label, chances), sign))
 
     def _take_back(self, event_id: str, row: LogRow, tally: Tally, items: Items) -> None:

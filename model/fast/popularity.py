@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from model.fast.arrays import Arrays
+from model.fast.arrays import Arrays, add_to_columns
 
 WINDOWS_S: Final[Mapping[str, float]] = MappingProxyType(
     {
@@ -62,8 +62,7 @@ class Popularity:
             self._scaled *= np.exp2(-moved)
             self._base += moved
         grown = weights * np.exp2(np.maximum(ages - self._base, -1_000.0))
-        for row, more_of_it in zip(self._scaled, grown, strict=True):
-            np.add.at(row, items, more_of_it)
+        add_to_columns(self._scaled, items, grown)
 
     def state(self) -> Arrays:
         """What `restore` takes."""

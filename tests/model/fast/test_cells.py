@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.fast.cells import REST, CellTable, cell_keys
+from model.fast.cells import REST, CellTable, cell_key
 
 HALF_LIVES_S = (100.0, 10_000.0)
 
@@ -26,7 +26,7 @@ events = st.lists(
 
 def put(table, events):
     table.add(
-        [cell_keys(row, item) for row, item, _, _ in events],
+        [cell_key(row, item) for row, item, _, _ in events],
         np.array([time for _, _, time, _ in events], np.int64),
         np.array([weight for _, _, _, weight in events], np.float64),
     )

@@ -43,8 +43,8 @@ class Reading:
     def attributes(self, item):
         return [item % 2]
 
-    def chance(self, segment, item):
-        return 0.5 + 0.1 * segment - 0.02 * item
+    def chances(self, segments, item):
+        return [0.5 + 0.1 * segment - 0.02 * item for segment in segments]
 
 
 class Drawn(NamedTuple):
