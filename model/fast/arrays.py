@@ -52,16 +52,3 @@ def to_lists(arrays: Mapping[str, NDArray[Any]]) -> list[list[Any]]:
     values = arrays["values"].tolist()
     ends = accumulate(arrays["lengths"].tolist(), initial=0)
     return [values[start:end] for start, end in pairwise(ends)]
-
-
-def add_to_columns(
-    sums: NDArray[np.float64], columns: NDArray[np.integer], added: NDArray[np.float64]
-) -> None:
-    """Adds [rows, k] to k columns of a table that lies in one piece, in the order given.
-
-    One call for all rows: for a few columns its cost is that of the call.
-    """
-    starts = np.arange(0, sums.size, sums.shape[1])[:, None]
-    whole = sums.view()
-    whole.shape = (sums.size,)  # refuses a table in pieces, of which it could only have a copy
-    np.add.at(whole, (starts + columns).ravel(), added.ravel())

@@ -1,7 +1,7 @@
 """A sparse table of decayed sums: cells (row, item), only those that something fell into."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import count
+from itertools import islice
 from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
@@ -117,8 +117,9 @@ class CellTable:
             self._sums = np.ldexp(self._sums, moved)
             self._fresh_sums = np.ldexp(self._fresh_sums, moved)
             self._rows.clear()
-        for row in (key >> _ITEM_BITS).tolist() if self._rows else ():
-            self._rows.pop(row, None)
+        if self._rows:
+            for row in self._rows.keys() & (key >> _ITEM_BITS).tolist():
+                del self._rows[row]
         growth = self._clock.growth(timestamps_ms)
         grown = weights * (growth if of is None else growth.take(of, axis=1))
         at = np.searchsorted(self._keys, key)
@@ -140,14 +141,14 @@ class CellTable:
     def _places(self, keys: list[int]) -> NDArray[np.intp]:
         """[keys] the place of each among the new cells, made where there is none."""
         fresh, before = self._fresh, len(self._fresh)
-        new = [key for key in dict.fromkeys(keys) if key not in fresh]
-        fresh.update(zip(new, count(before), strict=False))
+        places = [fresh.setdefault(key, len(fresh)) for key in keys]
+        new = list(islice(reversed(fresh), len(fresh) - before))[::-1]
         if len(fresh) > len(self._fresh_keys):
             room = np.zeros((1 + len(self._clock), len(fresh)))
             self._fresh_keys = np.concatenate([self._fresh_keys, room[0].astype(np.int64)])
             self._fresh_sums = np.concatenate([self._fresh_sums, room[1:]], axis=1)
         self._fresh_keys[before : len(fresh)] = new
-        return np.fromiter(map(fresh.__getitem__, keys), np.intp, len(keys))
+        return np.array(places, np.intp)
 
     def _places_of_rows(self, rows: Iterable[int]) -> list[list[int]]:
         """The places of each row's new cells; rows are told apart when they are first read."""

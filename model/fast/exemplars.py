@@ -89,8 +89,10 @@ class UserMemory:
         event_type = row.event_type or ""
         # the rules may have lost a type since the event was taken; it then says nothing
         rule = self._rules.rules.get(event_type)
-        outcome = Outcome.NEUTRAL if rule is None else self._rules.outcome(event_type, row.value)
-        rated = rule is not None and rule.by_value and row.value is not None
+        outcome, rated = Outcome.NEUTRAL if rule is None else rule.outcome, False
+        if rule is not None and rule.by_value:
+            outcome = self._rules.outcome(event_type, row.value)
+            rated = row.value is not None
         return Episode(
             row.timestamp_ms,
             row.seq,

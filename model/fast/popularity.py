@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from model.fast.arrays import Arrays, add_to_columns
+from model.fast.arrays import Arrays
 
 WINDOWS_S: Final[Mapping[str, float]] = MappingProxyType(
     {
@@ -62,7 +62,8 @@ class Popularity:
             self._scaled *= np.exp2(-moved)
             self._base += moved
         grown = weights * np.exp2(np.maximum(ages - self._base, -1_000.0))
-        add_to_columns(self._scaled, items, grown)
+        for row, more_of_it in zip(self._scaled, grown, strict=True):
+            np.add.at(row, items, more_of_it)
 
     def state(self) -> Arrays:
         """What `restore` takes."""

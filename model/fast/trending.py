@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from model.fast.arrays import Arrays, add_to_columns, part, under
+from model.fast.arrays import Arrays, part, under
 from model.fast.decay import DecayClock
 
 HALF_LIVES_S: Final = (600.0, 3_600.0, 43_200.0, 259_200.0, 1_209_600.0, 5_184_000.0)
@@ -86,7 +86,8 @@ class Trending:
         moved = self._clock.advance(int(timestamps_ms.max()))
         if moved is not None:
             self._sums = np.ldexp(self._sums, moved)
-        add_to_columns(self._sums, items, self._clock.grown(timestamps_ms, weights))
+        for sums, grown in zip(self._sums, self._clock.grown(timestamps_ms, weights), strict=True):
+            np.add.at(sums, items, grown)
 
     def _reserve(self, n_items: int) -> None:
         self._length = max(self._length, n_items)
@@ -102,7 +103,7 @@ class Trending:
     def restore(self, arrays: Arrays) -> None:
         """Goes on from a state."""
         self._clock.restore(part("clock", arrays))
-        self._sums, self._length = np.ascontiguousarray(arrays["sums"]), arrays["sums"].shape[1]
+        self._sums, self._length = arrays["sums"], arrays["sums"].shape[1]
 
     def counts(self, now_ms: int) -> NDArray[np.float64]:
         """[half-lives, items] successes decayed to `now_ms`, or to the newest event if later."""
