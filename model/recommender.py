@@ -28,7 +28,7 @@ from model.recollection import Fate, Recollection, fate_of, recollection
 from model.request import PARTS, Query, Recommendation
 from model.slow.bundle import load_bundle
 from model.slow.features import QueryBatch
-from model.slow.scorer import FloatArray, Slow, SlowScorer
+from model.slow.scorer import FloatArray, Near, Slow, SlowScorer
 from model.snapshot import Snapshot
 from model.storage.event_log import ReadableLog
 from model.views import View, Views
@@ -76,7 +76,12 @@ class Recommender:
         self._fast = FastWide(self.memory, self.catalogue, self._moments, memory, mixing)
         # how far the slow model is to be trusted was learned for what stands beside the memory
         alone = not memory.moves_scores
-        self._mixing = dataclasses.replace(mixing, slow=1.0, bias=1.0) if alone else mixing
+        trust = scorer.trust
+        self._mixing = (
+            dataclasses.replace(mixing, slow=trust, bias=trust, slow_nearby=1.0)
+            if alone
+            else mixing
+        )
         self._fast_factor = np.float32(memory.fast_weight * mixing.fast)
         adaptation = Adaptation(scorer, self.catalogue, memory, self._moments.of_event)
         self._views = Views(
@@ -175,7 +180,8 @@ class Recommender:
         view, now_ms = self._views.of(query), query.now_ms
         slots = self._moments.of_request(query.context, now_ms)
         active = self._fast.active(view.liked, slots)
-        fast = self._fast.row(active, now_ms)
+        near = self._near(view)
+        fast = self._fast.row(active, near, now_ms)
         weight, mixing = self._config.lesson_weight, self._mixing
         lessons = self._fast.lessons(view.segments, now_ms) if weight else None
         if lessons is not None:
@@ -186,6 +192,7 @@ class Recommender:
             batch=view.at(slots),
             active=active,
             fast=fast,
+            near=near,
             own=view.personal.weights.at(now_ms).astype(np.float32) * self._fast_factor,
             shift=weight * mixing.own_outcomes * view.personal.chance.shift(now_ms),
             lessons=lessons,
@@ -246,7 +253,9 @@ class Recommender:
         own = self.catalogue.vectors @ own
         last = np.stack([own, bias * 0.0 if lessons is None else lessons])
         first = [slow.wide + slow.deep, bias + wide[:n_levels], bias[None, :]]
-        return np.concatenate([*first, wide[n_levels:], last]), lifts
+        near = view.near
+        nearby = np.bincount(near.item, near.lift, len(bias)).astype(np.float32)
+        return np.concatenate([*first, wide[n_levels:], last]), np.vstack([lifts, nearby])
 
     def scores(self, requests: Sequence[Prepared]) -> FloatArray:
         """[requests, items] every item's score, -inf for one that could not be shown then.
@@ -270,7 +279,9 @@ class Recommender:
         if item < self._scorer.space.items.size:
             crosses = self._scorer.wide(np.array([[item]], np.int32), len(catalogue))[0]
         match = catalogue.vectors @ catalogue.vectors[item]
-        return np.asarray(match + catalogue.bias + crosses)
+        near = self._scorer.lifted(np.array([[item]]), len(catalogue))[0]
+        trained = np.float32(self._scorer.trust) * (match + catalogue.bias + crosses)
+        return np.asarray(trained + near)
 
     def content_vectors(self, items: NDArray[np.integer]) -> FloatArray:
         """[items, d] what the attributes alone say of items, by number; zeros for nothing."""
@@ -327,6 +338,11 @@ class Recommender:
         bias, factor = self.catalogue.bias, np.float32(self._mixing.bias)
         return bias if factor == 1.0 else factor * bias
 
+    def _near(self, view: View) -> Near:
+        """What the slow model says is chosen nearby, as far as it counts."""
+        factor = np.float32(self._mixing.slow_nearby)
+        return view.near if factor == 1.0 else view.near._replace(lift=factor * view.near.lift)
+
     def _rows(self, view: View, batch: QueryBatch) -> NDArray[np.int32]:
         moment = batch.attributes[:, view.history.attributes.shape[1] :]
         return np.concatenate([view.rows, self._scorer.space.attribute_rows(moment)], axis=1)
@@ -362,7 +378,7 @@ class Recommender:
             trust=self._mixing.slow,
             trending=self._fast.trending(now_ms),
             active=prepared.active,
-            found=self._fast.found(prepared.active, now_ms),
+            found=self._fast.found(prepared.active, prepared.near, now_ms),
             lessons=as_added(self.memory.lessons.of(view.segments, now_ms), factor),
             given=given,
         )
@@ -370,10 +386,11 @@ class Recommender:
     def _reply(self, query: Query, scored: _Scored, fallback: str | None) -> Recommendation:
         catalogue, (prepared, slow, own, scores, top) = self.catalogue, scored
         probabilities = self.probabilities([prepared], top[None, :], slow.hidden)
+        near = prepared.near.of_items(1, len(catalogue))[0]
         parts = {
-            "slow_wide": slow.wide[0],
+            "slow_wide": slow.wide[0] + near,
             "slow_deep": slow.deep[0],
-            "fast_wide": prepared.fast,
+            "fast_wide": prepared.fast - near,
             "fast_deep": own,
             "bias": self._bias(),
         }
