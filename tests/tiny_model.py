@@ -90,6 +90,12 @@ def tiny_model(seed=0, config=CONFIG) -> TinyModel:
     parameters |= {**near.arrays(), **no_mixture()}
     parameters["trust"] = np.array([0.8], np.float32)
     parameters["nearby_weights"] = np.geomspace(0.2, 0.02, PLACES).astype(np.float32)
+    parameters["return_weights"] = np.geomspace(0.01, 0.001, PLACES).astype(np.float32)
     for name in _STARTS_AT_ZERO:
         parameters[name] = rng.normal(scale=0.1, size=parameters[name].shape).astype(np.float32)
     return TinyModel(make_bundle(space, parameters, Calibration(0.9, 0.1)), examples)
+
+
+def halves_alone(bundle: Bundle) -> Bundle:
+    """The same model without what is chosen nearby."""
+    return make_bundle(bundle.space, {**bundle.parameters, **no_mixture()}, bundle.calibration)

@@ -18,10 +18,11 @@ MIXTURE: Final = ("trust", "nearby_weights", "return_weights")
 # they hardly do, what they have met is left out, as it is in their lists.
 _RETURNS: Final = 0.05
 _TRUSTS: Final = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2)
+_PARAMETERS: Final = 1 + 2 * PLACES
 _MOST_QUESTIONS: Final = 4_000
 _LEAST_QUESTIONS: Final = 100
 _CELLS: Final = 2**20
-_ROUNDS: Final = 200
+_ROUNDS: Final = 500
 _FIRST_WEIGHT: Final = 0.02
 _LEAST_WEIGHT: Final = 1e-6
 
@@ -63,7 +64,8 @@ def fit_mixture(
 
     Returns:
       The arrays `MIXTURE` as the bundle has them: trust 1 and no weight where questions are
-      too few or nothing was counted.
+      too few, nothing was counted, or no more is gained than fitting always gains (Akaike
+      1974).
     """
     known = which[examples.success[which] & (examples.item[which] > 0)]
     known = thinned(known, _MOST_QUESTIONS)
@@ -77,6 +79,9 @@ def fit_mixture(
     every, lifted, target = (np.concatenate(parts, axis=-2) for parts in zip(*asked, strict=True))
     fitted = [_weights(Odds(a[:, 0], b, target)) for a, b in zip(every, lifted, strict=True)]
     best = min(range(len(trusts)), key=lambda place: fitted[place][0])
+    alone = float(np.log(every[_TRUSTS.index(1.0)]).mean())
+    if alone - fitted[best][0] < _PARAMETERS / len(known):  # by chance alone as much is gained
+        return no_mixture()
     weights = fitted[best][1].astype(np.float32)
     trust = trusts[best : best + 1].astype(np.float32)
     return dict(zip(MIXTURE, (trust, weights[:PLACES], weights[PLACES:]), strict=True))

@@ -71,7 +71,8 @@ def world():
     near = nearby(examples, everything, CONFIG)
     parameters = initial_parameters(space, before.item, counts, table, CONFIG, rng)
     parameters |= {**near.arrays(), **no_mixture()}
-    parameters["nearby_weights"] = rng.random(PLACES).astype(np.float32)
+    for name in ("nearby_weights", "return_weights"):
+        parameters[name] = rng.random(PLACES).astype(np.float32)
     for name in ("hidden_bias", "query_bias", "outcome_query_bias", "outcome_item_bias"):
         parameters[name] = rng.normal(size=parameters[name].shape).astype(np.float32)
     later = event_columns(later_rows(10_000), EventRules())
