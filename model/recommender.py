@@ -53,6 +53,9 @@ class Recommender:
 
     Attributes:
       version: The model version.
+      scorer: The slow model's arithmetic.
+      catalogue: The items.
+      memory: What is remembered of everyone.
     """
 
     def __init__(  # noqa: PLR0913 - what a memory is a function of
@@ -66,7 +69,7 @@ class Recommender:
         snapshot: Snapshot | None = None,
     ) -> None:
         self.version = version
-        self._scorer = scorer
+        self.scorer = scorer
         self._log = log
         self._config = memory
         self.catalogue = Catalogue(scorer)
@@ -209,7 +212,7 @@ class Recommender:
 
     def lesson_words(self, lesson: Lesson) -> tuple[str, str]:
         """To whom a lesson applies and to what, as `name=value`."""
-        space = self._scorer.space
+        space = self.scorer.space
         return space.query_attributes.words(lesson.segment), space.item_attributes.words(
             lesson.attribute
         )
@@ -224,7 +227,7 @@ class Recommender:
         judged = [] if actor is None else self._views.judged(actor)
         met = [one for one in judged if one.episode.event_id == event_id]
         told = self.memory.told(row, self.catalogue)
-        return fate_of(row, met[0] if met else None, told, self.catalogue, self._scorer.space)
+        return fate_of(row, met[0] if met else None, told, self.catalogue, self.scorer.space)
 
     def seen(self, query: Query) -> NDArray[np.int64]:
         """Numbers of the items that the one who asks has come across."""
@@ -244,8 +247,8 @@ class Recommender:
         view, now_ms = self._views.of(query), query.now_ms
         slots = self._moments.of_request(query.context, now_ms)
         batch = view.at(slots)
-        hidden = self._scorer.hidden(view.inputs, batch.attributes)
-        slow = self._scorer.score_hidden(hidden, self._rows(view, batch), self.catalogue.vectors)
+        hidden = self.scorer.hidden(view.inputs, batch.attributes)
+        slow = self.scorer.score_hidden(hidden, self._rows(view, batch), self.catalogue.vectors)
         wide, lifts = self._fast.parts(view.liked, slots, now_ms)
         lessons = self._fast.lessons(view.segments, now_ms)
         n_levels, bias = len(self._mixing.trending), self.catalogue.bias
@@ -272,22 +275,6 @@ class Recommender:
             row[n_items:] = -np.inf  # came after the request was prepared
         return total
 
-    def affinity(self, item: int) -> FloatArray:
-        """[items] log-odds of success for one whose taste is this item alone, by number."""
-        catalogue = self.catalogue
-        crosses = np.zeros(len(catalogue), np.float32)
-        if item < self._scorer.space.items.size:
-            crosses = self._scorer.wide(np.array([[item]], np.int32), len(catalogue))[0]
-        match = catalogue.vectors @ catalogue.vectors[item]
-        near = self._scorer.lifted(np.array([[item]]), len(catalogue))[0]
-        trained = np.float32(self._scorer.trust) * (match + catalogue.bias + crosses)
-        return np.asarray(trained + near)
-
-    def content_vectors(self, items: NDArray[np.integer]) -> FloatArray:
-        """[items, d] what the attributes alone say of items, by number; zeros for nothing."""
-        known = np.where(items < self._scorer.space.items.size, items, 0)
-        return np.asarray(self.catalogue.vectors[items] - self._scorer.id_vectors[known])
-
     def probabilities(
         self,
         requests: Sequence[Prepared],
@@ -300,7 +287,7 @@ class Recommender:
         says of the requests is not worked out again.
         """
         hidden = self.hidden(requests) if hidden is None else hidden
-        said = self._scorer.probabilities(hidden, self.catalogue.vectors, items)
+        said = self.scorer.probabilities(hidden, self.catalogue.vectors, items)
         if said is None:
             return None
         shifts = np.array([[request.shift] for request in requests])
@@ -320,7 +307,7 @@ class Recommender:
 
     def hidden(self, requests: Sequence[Prepared]) -> FloatArray:
         """[requests, trunk] what the slow model's trunk makes of each request."""
-        each = [self._scorer.hidden(r.view.inputs, r.batch.attributes) for r in requests]
+        each = [self.scorer.hidden(r.view.inputs, r.batch.attributes) for r in requests]
         return each[0] if len(each) == 1 else np.concatenate(each)
 
     def _slow(self, requests: Sequence[Prepared]) -> Slow:
@@ -328,7 +315,7 @@ class Recommender:
         hidden = self.hidden(requests)
         rows = [self._rows(request.view, request.batch) for request in requests]
         table = rows[0] if len(rows) == 1 else side_by_side(rows)
-        slow = self._scorer.score_hidden(hidden, table, self.catalogue.vectors)
+        slow = self.scorer.score_hidden(hidden, table, self.catalogue.vectors)
         if (trust := np.float32(self._mixing.slow)) == 1.0:
             return slow
         return slow._replace(wide=trust * slow.wide, deep=trust * slow.deep)
@@ -345,7 +332,7 @@ class Recommender:
 
     def _rows(self, view: View, batch: QueryBatch) -> NDArray[np.int32]:
         moment = batch.attributes[:, view.history.attributes.shape[1] :]
-        return np.concatenate([view.rows, self._scorer.space.attribute_rows(moment)], axis=1)
+        return np.concatenate([view.rows, self.scorer.space.attribute_rows(moment)], axis=1)
 
     def _top(
         self, scores: FloatArray, query: Query, view: View, *, exclude_seen: bool

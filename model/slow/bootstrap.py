@@ -21,7 +21,7 @@ from model.slow.config import SlowConfig
 from model.slow.crosses import CrossTable, without_zeros
 from model.slow.evaluation import evaluate
 from model.slow.examples import Examples
-from model.slow.mixture import MIXTURE, fit_mixture, no_mixture
+from model.slow.mixture import fit_mixture, mixture_of, no_mixture
 from model.slow.parameters import Parameters, initial_parameters
 from model.slow.schema import Schema
 from model.slow.space import admitted, fit_space, nearby, success_counts
@@ -98,8 +98,7 @@ def train_from_scratch(
     plan = Plan(seed, passes.epochs, on_progress=on_progress)
     learned = newest(whole.learnable, config.train_events)
     final = fit(whole.start, whole.examples, learned, config, plan)
-    mixture = {name: passes.parameters[name] for name in MIXTURE}
-    parameters, crosses = pruned(final.parameters | mixture)
+    parameters, crosses = pruned(final.parameters | mixture_of(passes.parameters))
     return Trained(
         bundle=make_bundle(whole.space, parameters, calibration),
         examples=whole.examples,
@@ -111,8 +110,6 @@ def train_from_scratch(
             **({"tuning": tuning.tried} if tuning.tried else {}),
             "users": len(whole.space.users),
             "items": len(whole.space.items),
-            "nearby_pairs": len(parameters["nearby_items"]),
-            "trust": float(parameters["trust"][0]),
             **crosses,
         },
         unseeing=make_bundle(head.space, passes.parameters, calibration),
@@ -196,12 +193,16 @@ def newest(positions: NDArray[np.intp], most: int) -> NDArray[np.intp]:
 
 
 def pruned(parameters: Parameters) -> tuple[Parameters, dict[str, int]]:
-    """The arrays without the crosses that L1 made zero, and how many crosses there were."""
+    """The arrays without the crosses that L1 made zero, and how many pairs there are."""
     table = CrossTable(
         parameters["wide_indptr"], parameters["wide_items"], parameters["wide_weights"]
     )
     kept = without_zeros(table)
-    counts = {"crosses_admitted": len(table.items), "crosses_kept": len(kept.items)}
+    counts = {
+        "crosses_admitted": len(table.items),
+        "crosses_kept": len(kept.items),
+        "nearby_pairs": len(parameters["nearby_items"]),
+    }
     arrays = dict(parameters)
     arrays["wide_indptr"], arrays["wide_items"], arrays["wide_weights"] = kept
     return arrays, counts

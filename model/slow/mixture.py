@@ -1,5 +1,6 @@
 """Fits how far the trained halves are trusted and how much chances of nearby items say."""
 
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -93,6 +94,11 @@ def _returns(examples: Examples, which: NDArray[np.intp]) -> float:
     met = np.zeros(len(which), bool)
     met[row[item == examples.item[which][row]]] = True
     return float(met.mean())
+
+
+def mixture_of(parameters: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """The arrays of a model that are fitted here."""
+    return {name: parameters[name] for name in MIXTURE}
 
 
 def no_mixture() -> dict[str, NDArray[np.float32]]:

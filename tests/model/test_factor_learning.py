@@ -102,8 +102,11 @@ def test_how_far_chances_of_the_slow_model_count_beside_the_memory_is_learned(lo
     before = log.head()
     log.append(sessions(back=False), received_ms=NOW_MS)
     p = MODEL.bundle.parameters
-    # the right items in the wrong rows
-    wrong = {"nearby_items": np.random.default_rng(0).permutation(p["nearby_items"])}
+    # the right items in the wrong rows, said aloud
+    wrong = {
+        "nearby_items": np.random.default_rng(0).permutation(p["nearby_items"]),
+        "nearby_weights": 50 * p["nearby_weights"],
+    }
     misled = SlowScorer(make_bundle(MODEL.bundle.space, {**p, **wrong}, None))
     assert learned(log, before, scorer=misled).mixing.slow_nearby < 0.5
     assert learned(log, before).mixing.slow_nearby == pytest.approx(1.0)
