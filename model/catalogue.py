@@ -73,6 +73,8 @@ class Catalogue:
         self._from_ms = np.full(len(self.ids), _ALWAYS, np.int64)
         self._until_ms = np.full(len(self.ids), _NEVER, np.int64)
         self._has_times = False
+        self._barred: FloatArray = np.zeros(0, np.float32)
+        self._barred_at = -1
 
     def __len__(self) -> int:
         """Numbers in use, the unknown item's included."""
@@ -193,11 +195,6 @@ class Catalogue:
         slots, weights = self._scorer.space.item_attributes.weighted_slots(attributes)
         return self._scorer.vector_of(slots, weights)
 
-    @property
-    def has_times(self) -> bool:
-        """Whether any item was ever to be shown for a time only."""
-        return self._has_times
-
     def allowed(self, now_ms: int) -> NDArray[np.bool_]:
         """[items] whether the item may be shown at this moment."""
         n = len(self.ids)
@@ -206,6 +203,14 @@ class Catalogue:
         return np.asarray(
             self._visible[:n] & (self._from_ms[:n] <= now_ms) & (now_ms < self._until_ms[:n])
         )
+
+    def barred(self, now_ms: int) -> FloatArray:
+        """[items] 0 where the item may be shown at this moment, else -inf; to be read alone."""
+        if self._has_times or self._barred_at != self.revision:
+            allowed, zero = self.allowed(now_ms), np.float32(0.0)
+            self._barred = np.where(allowed, zero, np.float32(-np.inf))
+            self._barred_at = self.revision
+        return self._barred
 
     def is_described(self, number: int) -> bool:
         """Whether the item has an attribute that the slow model has learned from."""

@@ -53,6 +53,24 @@ def test_hidden_and_deleted_items_are_not_shown(catalogue):
     assert catalogue.allowed(0).sum() == 40
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        ItemChange("i1", None),
+        ItemChange("i1", {}, hidden=True),
+        ItemChange("i1", {}, available_from_ms=10, available_until_ms=20),
+        ItemChange("new", {}, available_until_ms=10),
+    ],
+)
+def test_barred_are_the_items_that_may_not_be_shown_at_that_moment(catalogue, change):
+    for changes in ([], [change], [ItemChange(change.item_id, {})]):
+        catalogue.put(changes)
+        for now_ms in (9, 10, 19, 20):
+            shown = catalogue.barred(now_ms) == 0.0
+            np.testing.assert_array_equal(shown, catalogue.allowed(now_ms))
+            assert np.isneginf(catalogue.barred(now_ms)[~shown]).all()
+
+
 def test_an_item_is_shown_inside_its_window_alone(catalogue):
     catalogue.put([ItemChange("i1", {}, available_from_ms=10, available_until_ms=20)])
     number = catalogue.number("i1")
