@@ -168,10 +168,12 @@ class FastWide:
         attributes = self._lots[found.attribute]
         shifts = np.bincount(attributes, found.shift, len(self._lots))
         numbers = np.bincount(attributes, minlength=len(self._lots))
-        items, slots = self._catalogue.attribute_pairs()
-        added = np.bincount(items, shifts[slots], len(self._catalogue))
-        applying = np.bincount(items, numbers[slots], len(self._catalogue))
-        return np.asarray(added / np.sqrt(np.maximum(applying, 1.0)), np.float32)
+        catalogue = self._catalogue
+        kinds, slots = catalogue.attribute_pairs()
+        added = np.bincount(kinds, shifts[slots], catalogue.n_kinds)
+        applying = np.bincount(kinds, numbers[slots], catalogue.n_kinds)
+        of_kind = (added / np.sqrt(np.maximum(applying, 1.0))).astype(np.float32)
+        return of_kind[catalogue.kinds]
 
     def parts(
         self, liked: Sequence[int], slots: Sequence[int], now_ms: int
