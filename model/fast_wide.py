@@ -153,11 +153,12 @@ class FastWide:
             return None
         step = now_ms // _LESSON_STEP_MS
         key = (lessons, lessons.revision, self._catalogue.revision, step)
-        full = len(self._lessons) * 4 * len(self._catalogue) >= _LESSON_BYTES
-        if key != self._lessons_key or full:
+        if key != self._lessons_key:
             self._lessons_key, self._lessons = key, {}
         known = tuple(segments)
         if known not in self._lessons:
+            if len(self._lessons) * 4 * len(self._catalogue) >= _LESSON_BYTES:
+                self._lessons.clear()
             self._lessons[known] = self._said_to(known, step * _LESSON_STEP_MS)
         return self._lessons[known]
 

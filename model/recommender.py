@@ -27,6 +27,7 @@ from model.prepared import Part, Prepared, as_added, best, shifted, sources
 from model.recollection import Fate, Recollection, fate_of, recollection
 from model.request import PARTS, Query, Recommendation
 from model.scoring import Asked, Scoring
+from model.shortlist import Shortlist
 from model.slow.bundle import load_bundle
 from model.slow.scorer import FloatArray, SlowScorer
 from model.snapshot import Snapshot
@@ -63,7 +64,21 @@ class Recommender:
         memory: MemoryConfig,
         mixing: Mixing = Mixing(),  # noqa: B008 - frozen
         snapshot: Snapshot | None = None,
+        exact_items: int | None = None,
     ) -> None:
+        """Reads the log.
+
+        Args:
+          scorer: The slow model.
+          version: Its name.
+          log: The log.
+          rules: What events mean.
+          memory: Settings of the fast memory.
+          mixing: How much each of its parts says.
+          snapshot: What to begin with instead of the log's beginning.
+          exact_items: Where the model knows more items, `recommend` scores those alone that
+            come into question; None for all always.
+        """
         self.version = version
         self._scorer = scorer
         self._log = log
@@ -81,7 +96,11 @@ class Recommender:
         self._views = Views(
             scorer, self.catalogue, self.memory, adaptation, log, cached=memory.cached_users
         )
-        self._scoring = Scoring(scorer, self.catalogue, self._mixing.slow)
+        lists = None
+        if exact_items is not None and scorer.space.items.size > exact_items:
+            bias = np.float32(self._mixing.bias) * scorer.bias
+            lists = Shortlist(scorer.vectors, bias, np.random.default_rng(0))
+        self._scoring = Scoring(scorer, self.catalogue, self._mixing.slow, lists)
         self._explainer = Explainer(scorer, self.catalogue)
         # who was erased before this is not in the log that is read now
         self._erased = log.head()
@@ -91,7 +110,7 @@ class Recommender:
         self.catch_up()
 
     @classmethod
-    def open(
+    def open(  # noqa: PLR0913 - as above
         cls,
         folder: Path,
         manifest: Mapping[str, Any],
@@ -99,6 +118,7 @@ class Recommender:
         rules: EventRules,
         memory: MemoryConfig,
         snapshot: Snapshot | None = None,
+        exact_items: int | None = None,
     ) -> "Recommender":
         """A recommender on a published bundle, from a snapshot where there is one.
 
@@ -109,7 +129,7 @@ class Recommender:
         stored = manifest.get("memory")
         mixing = Mixing() if stored is None else Mixing.from_json(stored)
         scorer = SlowScorer(load_bundle(folder))
-        return cls(scorer, version, log, rules, memory, mixing, snapshot)
+        return cls(scorer, version, log, rules, memory, mixing, snapshot, exact_items)
 
     def snapshot(self) -> Snapshot:
         """What is remembered of everyone, as of now."""
@@ -160,8 +180,14 @@ class Recommender:
         """
         prepared = self.prepare(query)
         view, asked = prepared.view, self._scoring.asked([prepared])
-        scores = self._scoring.scores(asked, [prepared])[0]
         fallback = None if view.known else "popular"
+        # conditions may leave few of a few, so they are asked of all
+        scores = None if query.filters else self._scoring.scores_of_few(asked, prepared)
+        if scores is not None:
+            top = self._top(scores, query, view, exclude_seen=query.exclude_seen)
+            if len(top) == query.n:
+                return self._reply(query, _Scored(prepared, asked, scores, top), fallback)
+        scores = self._scoring.scores(asked, [prepared])[0]
         top = self._top(scores, query, view, exclude_seen=query.exclude_seen)
         if not len(top) and query.exclude_seen:
             top = self._top(scores, query, view, exclude_seen=False)

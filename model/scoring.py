@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from model.catalogue import Catalogue
 from model.prepared import Part, Prepared, side_by_side
+from model.shortlist import Shortlist, products
 from model.slow.features import QueryBatch
 from model.slow.scorer import FloatArray, SlowScorer
 from model.views import View
@@ -30,14 +31,18 @@ class Asked(NamedTuple):
 class Scoring:
     """Scores every item for requests."""
 
-    def __init__(self, scorer: SlowScorer, catalogue: Catalogue, trust: float) -> None:
+    def __init__(
+        self, scorer: SlowScorer, catalogue: Catalogue, trust: float, shortlist: Shortlist | None
+    ) -> None:
         """A scoring.
 
         Args:
           scorer: The slow model.
           catalogue: The items as they are now.
           trust: Factor on the slow model.
+          shortlist: The model's items in lists; None to score all of them always.
         """
+        self._shortlist = shortlist
         self._scorer = scorer
         self._catalogue = catalogue
         self._trust = np.float32(trust)
@@ -75,6 +80,20 @@ class Scoring:
             row[:n_items] += request.base
             row[n_items:] = -np.inf  # came after the request was prepared
         return np.asarray(total)
+
+    def scores_of_few(self, asked: Asked, request: Prepared) -> FloatArray | None:
+        """[items] the scores of those that come into question, -inf for others.
+
+        None where all items are to be scored always.
+        """
+        if self._shortlist is None:
+            return None
+        direction, wide = asked.query[0] + request.own, asked.wide[0]
+        few = self._shortlist.of(direction, request.base + wide)
+        scores = np.full(len(wide), -np.inf, np.float32)
+        moved = products(self._catalogue.vectors, few, direction)
+        scores[few] = moved + wide[few] + request.base[few]
+        return scores
 
     def parts(self, asked: Asked, request: Prepared, top: NDArray[np.intp]) -> dict[str, Part]:
         """What the parts that this class knows say of some items in the one request."""
