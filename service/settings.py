@@ -75,7 +75,7 @@ class Settings(BaseSettings):
         1.0, gt=0, le=60, description="Seconds between looks for a newly published model."
     )
     exact_items: int = Field(
-        200_000,
+        500_000,
         ge=0,
         le=1_000_000_000,
         description="Where a model knows more items, a request without filters is scored on "
