@@ -21,6 +21,8 @@ from model.slow.features import (
     FeatureSpace,
     hour_name,
 )
+from model.slow.mixture import no_mixture
+from model.slow.nearby import PLACES, Nearby
 from model.slow.parameters import initial_parameters
 from model.slow.schema import AttributeType
 from model.slow.vocabulary import Vocabulary
@@ -83,10 +85,15 @@ class Clouds:
     def bundle(self, rng: np.random.Generator) -> Bundle:
         """A slow model as before training: a query is what was liked and what came last."""
         space, config = self.space(), SlowConfig()
+        table = self.crosses(space, rng)
         parameters = initial_parameters(
-            space, lambda item: {"genre": genre(item)}, self.counts, self.crosses(space, rng),
-            config, rng,
-        )  # fmt: skip
+            space, lambda item: {"genre": genre(item)}, self.counts, table, config, rng
+        )
+        indptr, counts = table.indptr[: space.items.size + 1], table.weights
+        rows = np.repeat(np.arange(space.items.size), np.diff(indptr))
+        totals = np.bincount(rows, counts, space.items.size).astype(np.float32)
+        parameters |= Nearby(indptr, table.items, counts, totals).arrays() | no_mixture()
+        parameters["nearby_weights"] = np.geomspace(0.02, 0.002, PLACES).astype(np.float32)
         parameters["item_embedding"][1:] = self.vectors
         return make_bundle(space, parameters, Calibration(1.0, 0.0))
 

@@ -98,10 +98,10 @@ class Scoring:
     def parts(self, asked: Asked, request: Prepared, top: NDArray[np.intp]) -> dict[str, Part]:
         """What the parts that this class knows say of some items in the one request."""
         vectors, mean = self._catalogue.vectors[top], self._mean_vector
-        query = asked.query[0]
+        query, near = asked.query[0], request.near.of_items(1, len(self._catalogue))[0]
         return {
-            "slow_wide": Part.of(asked.wide[0], top),
+            "slow_wide": Part.of(asked.wide[0] + near, top),
             "slow_deep": Part(vectors @ query, float(mean @ query)),
-            "fast_wide": Part.of(request.fast, top),
+            "fast_wide": Part.of(request.fast - near, top),
             "fast_deep": Part(vectors @ request.own, float(mean @ request.own)),
         }
