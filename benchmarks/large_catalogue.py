@@ -1,84 +1,125 @@
-"""`python -m benchmarks.large_catalogue [ITEMS]`: the best hundred of a million vectors.
+"""`python -m benchmarks.large_catalogue [ITEMS [CLOUDED]]`: requests over a million items.
 
-The exact product with every vector beside an inverted file of the library faiss (`pip install
-faiss-cpu`, which nothing else needs): recall against exact, processor time of a question and of
-building, memory. The vectors lie in 2,000 clouds, as tastes do.
+The service's own `Recommender` on a synthetic model and log (`benchmarks.clouds`), once with all
+items scored and once with those that come into question: times of a request when nothing is new
+and after an event of another user, and how many of the best hundred are found.
 """
 
 import json
+import os
 import resource
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
-import faiss
-import numpy as np
-from numpy.typing import NDArray
+for _threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(_threads, "1")
 
-_DIMENSIONS: Final = 64
-_CLOUDS: Final = 2_000
-_QUESTIONS: Final = 200
-_BEST: Final = 100
-_PROBES: Final = (8, 32, 128)
-_TRAINED_ON: Final = 160_000
+import numpy as np  # noqa: E402 - reads the number of threads
 
-_Array = NDArray[np.float32]
+from benchmarks.clouds import DAY_MS, DAYS, START_MS, Clouds  # noqa: E402
+from model.fast.config import MemoryConfig  # noqa: E402
+from model.interactions import Event, EventRules  # noqa: E402
+from model.recommender import Recommender  # noqa: E402
+from model.request import Query  # noqa: E402
+from model.slow.bundle import load_bundle, write_bundle  # noqa: E402
+from model.slow.scorer import SlowScorer  # noqa: E402
+from model.snapshot import Snapshot  # noqa: E402
+from model.storage.event_log import SqliteEventLog, open_log  # noqa: E402
 
-
-def vectors(rng: np.random.Generator, centres: _Array, n: int) -> _Array:
-    """[n, d] points around centres."""
-    around = centres[rng.integers(len(centres), size=n)]
-    return 0.8 * around + 0.6 * rng.standard_normal((n, _DIMENSIONS), dtype=np.float32)
-
-
-def timed(ask: Callable[[_Array], NDArray[np.integer[Any]]], questions: _Array) -> dict[str, Any]:
-    """What each question found, and the processor time that it took, in milliseconds."""
-    found, spent = [], []
-    for question in questions:
-        begun = time.process_time()
-        found.append(set(ask(question).tolist()))
-        spent.append((time.process_time() - begun) * 1_000)
-    p50, p99 = np.percentile(spent, [50, 99]).round(2).tolist()
-    return {"found": found, "p50_ms": p50, "p99_ms": p99}
+_USERS: Final = 2_000
+_PER_USER: Final = 20
+_REQUESTS: Final = 200
+_EXACT_ITEMS: Final = 1_000
+_STEP_MS: Final = 1_000
 
 
-def measured(n_items: int) -> dict[str, Any]:
-    """Everything, for a catalogue of this size, on one thread."""
-    faiss.omp_set_num_threads(1)
+class Asking:
+    """Asks one recommender, a moment later every time."""
+
+    def __init__(self, recommender: Recommender, log: SqliteEventLog) -> None:
+        self._recommender = recommender
+        self._log = log
+        self._now_ms = START_MS + DAYS * DAY_MS
+
+    def quiet(self) -> dict[str, list[float]]:
+        """Milliseconds of requests when nothing is new, users having asked before."""
+        for number in range(_REQUESTS):
+            self._recommender.recommend(self._query(number))
+        return self._timed(_REQUESTS)
+
+    def after_events(self, events: list[Event]) -> dict[str, list[float]]:
+        """The same, every request after an event of somebody else that it takes in."""
+        return self._timed(len(events), events)
+
+    def best(self, number: int) -> list[str]:
+        """The best hundred of a user."""
+        return self._recommender.recommend(self._query(number, n=100)).item_ids
+
+    def _timed(self, n: int, events: list[Event] | None = None) -> dict[str, list[float]]:
+        wall, spent = [], []
+        for number in range(n):
+            if events is not None:
+                self._now_ms += _STEP_MS
+                self._log.append([events[number]], received_ms=self._now_ms)
+            query = self._query(number)
+            begun, begun_cpu = time.perf_counter(), time.process_time()
+            self._recommender.recommend(query)
+            spent.append(time.process_time() - begun_cpu)
+            wall.append(time.perf_counter() - begun)
+        return {
+            f"{name}_ms_p50_p95_p99": (1_000 * np.percentile(each, [50, 95, 99])).round(1).tolist()
+            for name, each in (("wall", wall), ("cpu", spent))
+        }
+
+    def _query(self, number: int, n: int = 10) -> Query:
+        return Query(user_id=f"u{number % _USERS}", n=n, now_ms=self._now_ms)
+
+
+def measured(n_items: int, clouded: float, home: Path) -> dict[str, Any]:
+    """Everything, in a folder that may be filled."""
     rng = np.random.default_rng(0)
-    centres = rng.standard_normal((_CLOUDS, _DIMENSIONS), dtype=np.float32)
-    items, questions = vectors(rng, centres, n_items), vectors(rng, centres, _QUESTIONS)
-    scores = np.empty(n_items, np.float32)
-
-    def exactly(question: _Array) -> NDArray[np.integer[Any]]:
-        np.dot(items, question, out=scores)
-        return np.argpartition(scores, n_items - _BEST)[n_items - _BEST :]
-
-    exact = timed(exactly, questions)
+    world = Clouds.drawn(n_items, _USERS, clouded, rng)
+    write_bundle(world.bundle(rng), home)
+    log = open_log(home / "events.db")
+    world.fill(log, rng, _PER_USER)
+    later = world.events(rng, 2 * _REQUESTS)
+    events = [
+        Event(f"later{n}", one.event_type, START_MS + DAYS * DAY_MS + n * _STEP_MS,
+              user_id=one.user_id, item_id=one.item_id)
+        for n, one in enumerate(later)
+    ]  # fmt: skip
+    scorer = SlowScorer(load_bundle(home))
+    made = (scorer, "", log, EventRules(), MemoryConfig())
+    exact = Recommender(*made)
+    kept = exact.snapshot()
+    # both go on from it
+    kept = Snapshot(kept.items, {name: array.copy() for name, array in kept.arrays.items()})
     begun = time.process_time()
-    lists = 4 * int(n_items**0.5)
-    coarse = faiss.IndexFlatIP(_DIMENSIONS)
-    index = faiss.IndexIVFFlat(coarse, _DIMENSIONS, lists, faiss.METRIC_INNER_PRODUCT)
-    index.train(items[rng.choice(n_items, min(n_items, _TRAINED_ON), replace=False)])
-    index.add(items)
+    few = Recommender(*made, snapshot=kept, exact_items=_EXACT_ITEMS)
+    ready_s = round(time.process_time() - begun, 1)
+    all_asked, few_asked = Asking(exact, log), Asking(few, log)
     report: dict[str, Any] = {
         "items": n_items,
-        "exact": {name: exact[name] for name in ("p50_ms", "p99_ms")},
-        "lists": lists,
-        "build_cpu_s": round(time.process_time() - begun, 1),
-        "inverted_file": [],
+        "clouded": clouded,
+        "load": os.getloadavg()[0],
+        "all": {"quiet": all_asked.quiet()},
+        "few": {"quiet": few_asked.quiet(), "ready_cpu_s": ready_s},
     }
-    for probes in _PROBES:
-        index.nprobe = probes
-        told = timed(lambda question: index.search(question[None], _BEST)[1][0], questions)
-        hits = sum(len(a & b) for a, b in zip(told["found"], exact["found"], strict=True))
-        recall = round(hits / (_BEST * _QUESTIONS), 4)
-        times = {name: told[name] for name in ("p50_ms", "p99_ms")}
-        report["inverted_file"].append({"probes": probes, "recall": recall, **times})
+    hits = [len(set(all_asked.best(n)) & set(few_asked.best(n))) for n in range(_REQUESTS)]
+    report["few"]["recall_at_100"] = round(sum(hits) / (100 * _REQUESTS), 4)
+    report["all"]["after_an_event"] = all_asked.after_events(events[:_REQUESTS])
+    few.catch_up()
+    report["few"]["after_an_event"] = few_asked.after_events(events[_REQUESTS:])
     report["most_resident_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    log.close()
     return report
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(measured(int((sys.argv[1:] or ["1000000"])[0])), indent=1) + "\n")
+    n_items = int((sys.argv[1:2] or ["1000000"])[0])
+    clouded = float((sys.argv[2:3] or ["0.64"])[0])
+    with tempfile.TemporaryDirectory() as folder:
+        sys.stdout.write(json.dumps(measured(n_items, clouded, Path(folder)), indent=1) + "\n")

@@ -62,13 +62,16 @@ class Catalogue:
         self._items: dict[int, ItemChange] = {}
         # the model knows items that nobody has described and that are here all the same
         self._met: set[str] = set()
-        self._slots: dict[int, tuple[int, ...]] = {}
+        # items of one kind have the same known attribute values
+        self._kinds: dict[tuple[int, ...], int] = {(): 0}
+        self._slots: list[tuple[int, ...]] = [()]
         self._pairs: NDArray[np.int64] | None = None
         self._unknown_slots = frozenset(space.item_attributes.offsets)
         self._filters: OrderedDict[Filter, NDArray[np.bool_]] = OrderedDict()
         self._vectors: FloatArray = scorer.vectors
         self._bias: FloatArray = scorer.bias
         self._share: FloatArray = scorer.share
+        self._kind = np.zeros(len(self.ids), np.int32)
         self._visible = np.zeros(len(self.ids), bool)
         self._from_ms = np.full(len(self.ids), _ALWAYS, np.int64)
         self._until_ms = np.full(len(self.ids), _NEVER, np.int64)
@@ -151,7 +154,6 @@ class Catalogue:
         for number, item in changed:
             self._set(number, item)
         self._filters.clear()
-        self._pairs = None
         self.revision += 1
 
     def _reserve(self, length: int) -> None:
@@ -165,6 +167,7 @@ class Catalogue:
         self._vectors = np.concatenate([self._vectors, np.zeros((extra, width), np.float32)])
         self._bias = np.concatenate([self._bias, np.full(extra, scorer.bias[0])])
         self._share = np.concatenate([self._share, np.full(extra, scorer.share[0])])
+        self._kind = np.concatenate([self._kind, np.zeros(extra, np.int32)])
         self._visible = np.concatenate([self._visible, np.zeros(extra, bool)])
         self._from_ms = np.concatenate([self._from_ms, np.full(extra, _ALWAYS)])
         self._until_ms = np.concatenate([self._until_ms, np.full(extra, _NEVER)])
@@ -173,7 +176,7 @@ class Catalogue:
         self._met.add(item.item_id)
         if item.attributes is None:
             self._items.pop(number, None)
-            self._slots.pop(number, None)
+            self._kind[number] = 0
             self._visible[number] = False
             return
         self._items[number] = item
@@ -186,9 +189,16 @@ class Catalogue:
             _NEVER if item.available_until_ms is None else item.available_until_ms
         )
         slots, weights = self._scorer.space.item_attributes.weighted_slots(item.attributes)
-        self._slots[number] = tuple(slot for slot in slots if slot not in self._unknown_slots)
+        self._kind[number] = self._kind_of(tuple(s for s in slots if s not in self._unknown_slots))
         if number >= self._scorer.space.items.size:
             self._vectors[number] = self._scorer.vector_of(slots, weights)
+
+    def _kind_of(self, slots: tuple[int, ...]) -> int:
+        kind = self._kinds.setdefault(slots, len(self._slots))
+        if kind == len(self._slots):
+            self._slots.append(slots)
+            self._pairs = None
+        return kind
 
     def _vector_of(self, attributes: Attributes) -> FloatArray:
         """The vector of an item newer than the model."""
@@ -225,12 +235,22 @@ class Catalogue:
 
     def attribute_slots(self, number: int) -> tuple[int, ...]:
         """Joint numbers of the item's known attribute values."""
-        return self._slots.get(number, ())
+        return self._slots[int(self._kind[number])]
+
+    @property
+    def kinds(self) -> NDArray[np.int32]:
+        """[items] number of each item's kind; items of one have the same known values."""
+        return self._kind[: len(self.ids)]
+
+    @property
+    def n_kinds(self) -> int:
+        """Kinds that have been met."""
+        return len(self._slots)
 
     def attribute_pairs(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """[pairs] item numbers and [pairs] joint numbers of the known attribute values."""
+        """[pairs] kinds and [pairs] joint numbers of the known attribute values."""
         if self._pairs is None:
-            pairs = [(item, slot) for item, slots in self._slots.items() for slot in slots]
+            pairs = [(kind, slot) for kind, slots in enumerate(self._slots) for slot in slots]
             self._pairs = np.array(pairs, np.int64).reshape(-1, 2).T
         return self._pairs[0], self._pairs[1]
 

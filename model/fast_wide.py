@@ -169,11 +169,12 @@ class FastWide:
             return None
         step = now_ms // _LESSON_STEP_MS
         key = (lessons, lessons.revision, self._catalogue.revision, step)
-        full = len(self._lessons) * 4 * len(self._catalogue) >= _LESSON_BYTES
-        if key != self._lessons_key or full:
+        if key != self._lessons_key:
             self._lessons_key, self._lessons = key, {}
         known = tuple(segments)
         if known not in self._lessons:
+            if len(self._lessons) * 4 * len(self._catalogue) >= _LESSON_BYTES:
+                self._lessons.clear()
             self._lessons[known] = self._said_to(known, step * _LESSON_STEP_MS)
         return self._lessons[known]
 
@@ -184,10 +185,12 @@ class FastWide:
         attributes = self._lots[found.attribute]
         shifts = np.bincount(attributes, found.shift, len(self._lots))
         numbers = np.bincount(attributes, minlength=len(self._lots))
-        items, slots = self._catalogue.attribute_pairs()
-        added = np.bincount(items, shifts[slots], len(self._catalogue))
-        applying = np.bincount(items, numbers[slots], len(self._catalogue))
-        return np.asarray(added / np.sqrt(np.maximum(applying, 1.0)), np.float32)
+        catalogue = self._catalogue
+        kinds, slots = catalogue.attribute_pairs()
+        added = np.bincount(kinds, shifts[slots], catalogue.n_kinds)
+        applying = np.bincount(kinds, numbers[slots], catalogue.n_kinds)
+        of_kind = (added / np.sqrt(np.maximum(applying, 1.0))).astype(np.float32)
+        return of_kind[catalogue.kinds]
 
     def parts(
         self, liked: Sequence[int], slots: Sequence[int], now_ms: int

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,9 @@ from model.fast_wide import Active
 from model.slow.features import PADDING, QueryBatch
 from model.slow.scorer import FloatArray, Near
 from model.views import View
+
+_BLOCK: Final = 512
+_MANY: Final = 16 * _BLOCK
 
 
 class Prepared(NamedTuple):
@@ -63,10 +66,44 @@ def side_by_side(rows: Sequence[NDArray[np.int32]]) -> NDArray[np.int32]:
     return table
 
 
-def sources(parts: Mapping[str, FloatArray], top: NDArray[np.intp]) -> list[str]:
-    """For each item the part that lifts it most above the average item."""
+class Part(NamedTuple):
+    """A part of the scores.
+
+    Attributes:
+      top: [k] what it adds to the chosen items.
+      mean: What it adds to the average item.
+    """
+
+    top: FloatArray
+    mean: float
+
+    @classmethod
+    def of(cls, values: FloatArray, top: NDArray[np.integer]) -> "Part":
+        """From what it adds to every item."""
+        # the plain sum: `mean` costs more in Python than in arithmetic at this length
+        return cls(values[top], np.add.reduce(values) / len(values))
+
+
+def sources(parts: Mapping[str, Part]) -> list[str]:
+    """For each chosen item the part that lifts it most above the average item."""
     names = list(parts)
-    # the plain sum: `mean` costs more in Python than in arithmetic at this length
-    means = [np.add.reduce(parts[name]) / len(parts[name]) for name in names]
-    lifts = np.array([parts[name][top] - mean for name, mean in zip(names, means, strict=True)])
+    lifts = np.array([part.top - part.mean for part in parts.values()])
     return [names[which] for which in lifts.argmax(axis=0).tolist()]
+
+
+def best(scores: FloatArray, n: int) -> NDArray[np.intp]:
+    """Numbers of the n highest scores, best first; ties go to the lower number, -inf to none."""
+    n = min(n, len(scores))
+    among = None
+    if len(scores) >= _MANY:
+        # n blocks hold something at least as high as the n-th highest block has
+        tops = np.maximum.reduceat(scores, np.arange(0, len(scores), _BLOCK))
+        if n <= len(tops):
+            least = np.partition(tops, len(tops) - n)[len(tops) - n]
+            among = np.flatnonzero(scores >= least)
+    found = scores if among is None else scores[among]
+    # a partition cuts ties anywhere: take all that tie with the last, then sort
+    worst = np.partition(found, len(found) - n)[len(found) - n]
+    top = np.flatnonzero(found >= worst if worst > -np.inf else found > -np.inf)
+    top = top[np.argsort(-found[top], kind="stable")][:n]
+    return top if among is None else among[top]

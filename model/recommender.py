@@ -23,12 +23,13 @@ from model.fast.mixing import Mixing
 from model.fast_wide import FastWide
 from model.interactions import EventRules, Kind, LogRow, actor_of
 from model.moments import Moments
-from model.prepared import Prepared, as_added, shifted, side_by_side, sources
+from model.prepared import Part, Prepared, as_added, best, shifted, sources
 from model.recollection import Fate, Recollection, fate_of, recollection
 from model.request import PARTS, Query, Recommendation
+from model.scoring import Asked, Scoring
+from model.shortlist import Shortlist
 from model.slow.bundle import load_bundle
-from model.slow.features import QueryBatch
-from model.slow.scorer import FloatArray, Near, Slow, SlowScorer
+from model.slow.scorer import FloatArray, Near, SlowScorer
 from model.snapshot import Snapshot
 from model.storage.event_log import ReadableLog
 from model.views import View, Views
@@ -40,8 +41,7 @@ class _Scored(NamedTuple):
     """A request on its way through: every item's score and the chosen items' numbers."""
 
     request: Prepared
-    slow: Slow
-    own: FloatArray
+    asked: Asked
     scores: FloatArray
     top: NDArray[np.intp]
 
@@ -67,7 +67,21 @@ class Recommender:
         memory: MemoryConfig,
         mixing: Mixing = Mixing(),  # noqa: B008 - frozen
         snapshot: Snapshot | None = None,
+        exact_items: int | None = None,
     ) -> None:
+        """Reads the log.
+
+        Args:
+          scorer: The slow model.
+          version: Its name.
+          log: The log.
+          rules: What events mean.
+          memory: Settings of the fast memory.
+          mixing: How much each of its parts says.
+          snapshot: What to begin with instead of the log's beginning.
+          exact_items: Where the model knows more items, `recommend` scores those alone that
+            come into question; None for all always.
+        """
         self.version = version
         self.scorer = scorer
         self._log = log
@@ -90,6 +104,11 @@ class Recommender:
         self._views = Views(
             scorer, self.catalogue, self.memory, adaptation, log, cached=memory.cached_users
         )
+        lists = None
+        if exact_items is not None and scorer.space.items.size > exact_items:
+            bias = np.float32(self._mixing.bias) * scorer.bias
+            lists = Shortlist(scorer.vectors, bias, np.random.default_rng(0))
+        self._scoring = Scoring(scorer, self.catalogue, self._mixing.slow, lists)
         self._explainer = Explainer(scorer, self.catalogue)
         # who was erased before this is not in the log that is read now
         self._erased = log.head()
@@ -99,7 +118,7 @@ class Recommender:
         self.catch_up()
 
     @classmethod
-    def open(
+    def open(  # noqa: PLR0913 - as above
         cls,
         folder: Path,
         manifest: Mapping[str, Any],
@@ -107,6 +126,7 @@ class Recommender:
         rules: EventRules,
         memory: MemoryConfig,
         snapshot: Snapshot | None = None,
+        exact_items: int | None = None,
     ) -> "Recommender":
         """A recommender on a published bundle, from a snapshot where there is one.
 
@@ -117,7 +137,7 @@ class Recommender:
         stored = manifest.get("memory")
         mixing = Mixing() if stored is None else Mixing.from_json(stored)
         scorer = SlowScorer(load_bundle(folder))
-        return cls(scorer, version, log, rules, memory, mixing, snapshot)
+        return cls(scorer, version, log, rules, memory, mixing, snapshot, exact_items)
 
     def snapshot(self) -> Snapshot:
         """What is remembered of everyone, as of now."""
@@ -167,15 +187,20 @@ class Recommender:
           BadInputError: If a filter names an attribute that no item has.
         """
         prepared = self.prepare(query)
-        view, slow = prepared.view, self._slow([prepared])
-        own = self.catalogue.vectors @ prepared.own
-        scores = slow.wide[0] + slow.deep[0] + own + prepared.base
+        view, asked = prepared.view, self._scoring.asked([prepared])
         fallback = None if view.known else "popular"
+        # conditions may leave few of a few, so they are asked of all
+        scores = None if query.filters else self._scoring.scores_of_few(asked, prepared)
+        if scores is not None:
+            top = self._top(scores, query, view, exclude_seen=query.exclude_seen)
+            if len(top) == query.n:
+                return self._reply(query, _Scored(prepared, asked, scores, top), fallback)
+        scores = self._scoring.scores(asked, [prepared])[0]
         top = self._top(scores, query, view, exclude_seen=query.exclude_seen)
         if not len(top) and query.exclude_seen:
             top = self._top(scores, query, view, exclude_seen=False)
             fallback = "seen" if len(top) else fallback
-        return self._reply(query, _Scored(prepared, slow, own, scores, top), fallback)
+        return self._reply(query, _Scored(prepared, asked, scores, top), fallback)
 
     def prepare(self, query: Query) -> Prepared:
         """Catches up with the log and gathers what the query's answer depends on now."""
@@ -247,7 +272,9 @@ class Recommender:
         slots = self._moments.of_request(query.context, now_ms)
         batch = view.at(slots)
         hidden = self.scorer.hidden(view.inputs, batch.attributes)
-        slow = self.scorer.score_hidden(hidden, self._rows(view, batch), self.catalogue.vectors)
+        slow = self.scorer.score_hidden(
+            hidden, self._scoring.rows(view, batch), self.catalogue.vectors
+        )
         wide, lifts = self._fast.parts(view.liked, slots, now_ms)
         lessons = self._fast.lessons(view.segments, now_ms)
         n_levels, bias = len(self._mixing.trending), self.catalogue.bias
@@ -265,14 +292,7 @@ class Recommender:
         These are the scores that `recommend` ranks, before the user's own seen and refused
         items and the query's conditions are left out.
         """
-        slow = self._slow(requests)
-        own = np.stack([request.own for request in requests])
-        total = slow.wide + slow.deep + own @ self.catalogue.vectors.T
-        for row, request in zip(total, requests, strict=True):
-            n_items = len(request.base)
-            row[:n_items] += request.base
-            row[n_items:] = -np.inf  # came after the request was prepared
-        return total
+        return self._scoring.scores(self._scoring.asked(requests), requests)
 
     def probabilities(
         self,
@@ -306,18 +326,7 @@ class Recommender:
 
     def hidden(self, requests: Sequence[Prepared]) -> FloatArray:
         """[requests, trunk] what the slow model's trunk makes of each request."""
-        each = [self.scorer.hidden(r.view.inputs, r.batch.attributes) for r in requests]
-        return each[0] if len(each) == 1 else np.concatenate(each)
-
-    def _slow(self, requests: Sequence[Prepared]) -> Slow:
-        """The slow score of the whole catalogue, from what the views have ready."""
-        hidden = self.hidden(requests)
-        rows = [self._rows(request.view, request.batch) for request in requests]
-        table = rows[0] if len(rows) == 1 else side_by_side(rows)
-        slow = self.scorer.score_hidden(hidden, table, self.catalogue.vectors)
-        if (trust := np.float32(self._mixing.slow)) == 1.0:
-            return slow
-        return slow._replace(wide=trust * slow.wide, deep=trust * slow.deep)
+        return self._scoring.hidden(requests)
 
     def _bias(self) -> FloatArray:
         """[items] the slow model's popularity as far as it counts."""
@@ -328,10 +337,6 @@ class Recommender:
         """What the slow model says is chosen nearby, as far as it counts."""
         factor = np.float32(self._mixing.slow_nearby)
         return view.near if factor == 1.0 else view.near._replace(lift=factor * view.near.lift)
-
-    def _rows(self, view: View, batch: QueryBatch) -> NDArray[np.int32]:
-        moment = batch.attributes[:, view.history.attributes.shape[1] :]
-        return np.concatenate([view.rows, self.scorer.space.attribute_rows(moment)], axis=1)
 
     def _top(
         self, scores: FloatArray, query: Query, view: View, *, exclude_seen: bool
@@ -346,11 +351,7 @@ class Recommender:
             candidates[[self.catalogue.number(item) for item in query.exclude_items]] = -np.inf
         for condition in query.filters:
             candidates[~self.catalogue.matching(condition)] = -np.inf
-        n = min(query.n, len(candidates))
-        # a partition cuts ties anywhere: take all that tie with the last, then sort
-        worst = np.partition(candidates, len(candidates) - n)[len(candidates) - n]
-        best = np.flatnonzero(candidates >= worst if worst > -np.inf else candidates > -np.inf)
-        return best[np.argsort(-candidates[best], kind="stable")][:n]
+        return best(candidates, query.n)
 
     def _grounds(self, query: Query, prepared: Prepared) -> Grounds:
         view, now_ms, config = prepared.view, query.now_ms, self._config
@@ -370,27 +371,21 @@ class Recommender:
         )
 
     def _reply(self, query: Query, scored: _Scored, fallback: str | None) -> Recommendation:
-        catalogue, (prepared, slow, own, scores, top) = self.catalogue, scored
-        probabilities = self.probabilities([prepared], top[None, :], slow.hidden)
-        near = prepared.near.of_items(1, len(catalogue))[0]
-        parts = {
-            "slow_wide": slow.wide[0] + near,
-            "slow_deep": slow.deep[0],
-            "fast_wide": prepared.fast - near,
-            "fast_deep": own,
-            "bias": self._bias(),
-        }
+        catalogue, (prepared, asked, scores, top) = self.catalogue, scored
+        probabilities = self.probabilities([prepared], top[None, :], asked.hidden)
+        parts = self._scoring.parts(asked, prepared, top)
+        parts["bias"] = Part.of(self._bias(), top)
         explained = query.explain != "none"
         zeros = [0.0] * len(top)
         return Recommendation(
             item_ids=[catalogue.ids[number] for number in top.tolist()],
             scores=scores[top].tolist(),
             probabilities=None if probabilities is None else probabilities[0].tolist(),
-            sources=sources(parts, top),
+            sources=sources(parts),
             model_version=self.version,
             memory_as_of=self.as_of,
             fallback=fallback,
-            parts={name: parts[name][top].tolist() if name in parts else zeros for name in PARTS}
+            parts={name: parts[name].top.tolist() if name in parts else zeros for name in PARTS}
             if explained
             else None,
             because=self._explainer.causes(self._grounds(query, prepared), top)

@@ -186,7 +186,10 @@ class ModelHolder:
         path, config = self._settings.workspace.snapshot_path, self._config
         made_of = snapshot.stamp(str(manifest["version"]), config.events, config.memory, log)
         kept = snapshot.load(path, made_of, log)
-        recommender = Recommender.open(folder, manifest, log, config.events, config.memory, kept)
+        exact = self._settings.exact_items
+        recommender = Recommender.open(
+            folder, manifest, log, config.events, config.memory, kept, exact
+        )
         rows = recommender.as_of - (0 if kept is None else kept.as_of)
         if rows >= _WORTH_KEEPING:
             try:

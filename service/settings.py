@@ -74,6 +74,13 @@ class Settings(BaseSettings):
     model_poll_s: float = Field(
         1.0, gt=0, le=60, description="Seconds between looks for a newly published model."
     )
+    exact_items: int = Field(
+        500_000,
+        ge=0,
+        le=1_000_000_000,
+        description="Where a model knows more items, a request without filters is scored on "
+        "those alone that come into question.",
+    )
     drain_s: int = Field(
         10, ge=1, le=300, description="Seconds that running requests get to finish on SIGTERM."
     )
