@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
@@ -15,7 +16,9 @@ from model.storage.event_log import open_log
 from model.workspace import Workspace
 from pipelines.benchmark.load import Load, Sent
 from pipelines.console import Console
+from pipelines.keys import create
 from pipelines.running_service import (
+    RunningService,
     free_port,
     process,
     running_service,
@@ -75,16 +78,11 @@ def bench_serving(
     users = write_questions(workspace, bodies)
     starts_s = [_start_s(workspace, scratch) for _ in range(effort.starts - 1)]
     # a busy machine is to make the numbers worse, not to end the measurement
-    with running_service(
-        workspace.home,
-        port=free_port(),
-        log_path=scratch / "service.log",
-        max_wait_ms=_MAX_WAIT_MS,
-    ) as service:
+    with guarded_service(workspace, scratch, max_wait_ms=_MAX_WAIT_MS) as service:
         starts_s.append(service.ready_s)
         ready_mib = resident_mib(service.process)
         reply = service.post("/recommend", {"user_id": users[0], "n": _ASKED})
-        load = Load(service.port, "/recommend", str(bodies), effort.connections, effort.round_s)
+        load = questions(service, bodies, effort)
         servers = [*_CONSTANTS.items(), *([_TENSORFLOW] if effort.tensorflow else [])]
         commands = {
             name: [sys.executable, "-m", *_command(kind, workspace, scratch)]
@@ -114,9 +112,45 @@ def bench_serving(
 
 
 def _start_s(workspace: Workspace, scratch: Path) -> float:
-    log_path = scratch / "service.log"
-    with running_service(workspace.home, port=free_port(), log_path=log_path) as service:
+    with guarded_service(workspace, scratch) as service:
         return service.ready_s
+
+
+@contextmanager
+def guarded_service(
+    workspace: Workspace, scratch: Path, *, workers: int = 1, max_wait_ms: int | None = None
+) -> Iterator[RunningService]:
+    """The service as others use it: it asks for an API key, which is made for the purpose.
+
+    Raises:
+      ChildProcessError: If it does not start.
+    """
+    scopes = frozenset({"read", "write", "admin"})
+    now_ms = time.time_ns() // 1_000_000
+    made = create(
+        workspace, name="bench", scopes=scopes, now_ms=now_ms, console=Console(quiet=True)
+    )
+    with running_service(
+        workspace.home,
+        port=free_port(),
+        log_path=scratch / "service.log",
+        key=made["key"],
+        workers=workers,
+        max_wait_ms=max_wait_ms,
+    ) as service:
+        yield service
+
+
+def questions(service: RunningService, bodies: Path, effort: Effort) -> Load:
+    """As many questions as the service answers, for a round."""
+    return Load(
+        service.port,
+        "/recommend",
+        str(bodies),
+        effort.connections,
+        effort.round_s,
+        key=service.key,
+    )
 
 
 @dataclass(frozen=True)
@@ -147,7 +181,7 @@ def _alternate(
     with ExitStack() as servers:
         for name, command in commands.items():
             started, port = servers.enter_context(_server(name, command, scratch))
-            targets[name] = _Target(started, replace(service.load, port=port))
+            targets[name] = _Target(started, replace(service.load, port=port, key=None))
         for each in targets.values():
             run_load(once_each(each.load))
         rounds: dict[str, list[_Round]] = {name: [] for name in targets}

@@ -5,6 +5,7 @@ import shutil
 import socketserver
 import threading
 from contextlib import closing, contextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -13,7 +14,7 @@ from model.storage.event_log import open_log
 from model.workspace import Workspace
 from pipelines.benchmark.load import MARKER, Load, send
 from pipelines.benchmark.run import FORMAT, bench
-from pipelines.benchmark.serving import Effort, known_users, run_load
+from pipelines.benchmark.serving import Effort, guarded_service, known_users, run_load
 from pipelines.console import Console
 
 SHORT = Effort(
@@ -38,6 +39,7 @@ class Server(socketserver.ThreadingTCPServer):
         super().__init__(("127.0.0.1", 0), Recorder)
         self.answer = answer
         self.bodies: list[bytes] = []
+        self.keys: list[bytes | None] = []
 
 
 class Recorder(socketserver.StreamRequestHandler):
@@ -47,11 +49,14 @@ class Recorder(socketserver.StreamRequestHandler):
 
     def handle(self) -> None:
         while line := self.rfile.readline():
-            length = 0
+            length, key = 0, None
             while (line := self.rfile.readline().strip()) != b"":
                 name, _, value = line.partition(b":")
                 if name.lower() == b"content-length":
                     length = int(value)
+                if name.lower() == b"x-api-key":
+                    key = value.strip()
+            self.server.keys.append(key)
             self.server.bodies.append(self.rfile.read(length))
             self.wfile.write(self.server.answer)
 
@@ -101,6 +106,13 @@ def test_the_marker_makes_every_body_another_one(tmp_path):
     assert ids == [f"{number:08x}" for number in range(250, 260)]
 
 
+def test_a_key_goes_with_every_request(tmp_path):
+    with recording() as server:
+        send(load_on(server, tmp_path, rate=100.0, key="sw_1"))
+        send(load_on(server, tmp_path, rate=100.0))
+    assert server.keys == [b"sw_1"] * 10 + [None] * 10
+
+
 def test_an_answer_longer_than_one_read_is_taken_whole(tmp_path):
     with recording(body=b"x" * 3_000_000) as server:
         sent = send(load_on(server, tmp_path, rate=30.0))
@@ -120,6 +132,15 @@ def test_no_server_ends_the_measurement(tmp_path):
         load = load_on(server, tmp_path)
     with pytest.raises(ConnectionError, match="broke off: ConnectionRefusedError"):
         run_load(load)
+
+
+@pytest.mark.slow
+def test_the_measured_service_asks_for_a_key(trained_home, tmp_path):
+    home = Workspace(shutil.copytree(trained_home, tmp_path / "home"))
+    with guarded_service(home, tmp_path) as service:
+        assert service.post("/recommend", {"n": 1})["items"]
+        with pytest.raises(ConnectionError, match="answered with 401"):
+            replace(service, key=None).post("/recommend", {"n": 1})
 
 
 def test_known_users_are_users_with_events(trained_home):
