@@ -193,6 +193,18 @@ def test_an_overload_is_measured_between_two_rounds_at_half_of_the_peak(trained_
 
 
 @pytest.mark.slow
+def test_swaps_are_measured_beside_a_steady_load(trained_home, tmp_path):
+    home = shutil.copytree(trained_home, tmp_path / "home")
+    found = bench(Workspace(home), what=("swap",), console=Console(quiet=True), effort=SHORT)[
+        "swap"
+    ]
+    assert set(found["p99_ms"]) == {"steady", "promotion", "roll-back", "damaged version"}
+    assert found["failed"] == 0 < found["requests"]
+    assert found["resident_mib"]["peak"] >= found["resident_mib"]["before"] > 0
+    assert found["ratio"] > 0
+
+
+@pytest.mark.slow
 def test_events_are_measured_beside_the_log_alone(measured):
     events = measured[0]["events"]
     assert set(events["per_s"]) == {"service", "log_alone"}

@@ -5,13 +5,13 @@ import gc
 import weakref
 from contextlib import contextmanager
 
-from model.workspace import load_config
+from model.workspace import Workspace, load_config
+from pipelines.benchmark.swap import publish_again
 from service.garbage import freeze_what_stays
 from service.model_holder import ModelHolder
 from service.settings import load_settings
 from service.telemetry import Metrics
 from tests.service.conftest import wait_until
-from tests.service.test_models import publish_again
 
 
 @contextmanager
@@ -56,7 +56,7 @@ def test_a_replaced_model_is_freed_without_a_collection(tiny_home):
         await holder.start()
         assert holder.serving is not None
         replaced = weakref.ref(holder.serving.recommender)
-        second = publish_again(tiny_home)
+        second = publish_again(Workspace(tiny_home))
         await asyncio.to_thread(wait_until, lambda: holder.version == second)
         await holder.stop()
         return replaced
