@@ -182,6 +182,15 @@ def _serve_rows(found: Mapping[str, Any]) -> list[_Row]:
         )
         for words, ms in (("peak", peak), ("half of peak", half))
     ]
+    if (two := found["two_workers"]) is not None:
+        rows.append(
+            (
+                "POST /recommend, two workers",
+                f"{two['per_s']['two']:,.0f}/s",
+                f"{two['per_s']['one']:,.0f}/s, one worker",
+                f"{two['ratio']:.2f}",
+            )
+        )
     ceiling = f"{per_s['load_generator']:,.0f}/s"
     return [*rows, ("what the load generator could send", ceiling, "", "")]
 

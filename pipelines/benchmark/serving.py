@@ -33,6 +33,8 @@ _CONSTANTS: Final = {
     "constant": "plain", "constant_declared": "declared", "load_generator": "socket",
 }  # fmt: skip
 _TENSORFLOW: Final = ("tensorflow", "tensorflow")
+# Two for the workers, one for the load
+_CPUS_FOR_TWO: Final = 3
 _NO_BASELINES: Final = frozenset({"service", "load_generator"})
 
 
@@ -93,6 +95,7 @@ def bench_serving(
         own = [each.sent for each in rounds["service"]]
         at_half = run_load(replace(load, rate=median(sent.per_s for sent in own) / 2))
         busy_mib = resident_mib(service.process)
+    two = _two_workers(workspace, scratch, bodies, effort, console)
     return {
         "users_asked": len(users),
         "items_asked": _ASKED,
@@ -105,9 +108,42 @@ def bench_serving(
             "at_peak": _middle(own),
             "at_half_of_peak": at_half.latencies_ms,
         },
+        "two_workers": two,
         "connections": effort.connections,
         "rounds": effort.rounds,
         "round_s": effort.round_s,
+    }
+
+
+def _two_workers(
+    workspace: Workspace, scratch: Path, bodies: Path, effort: Effort, console: Console
+) -> dict[str, Any] | None:
+    """Two workers beside one, in alternate rounds; None where there are too few processors."""
+    if len(os.sched_getaffinity(0)) < _CPUS_FOR_TWO:
+        return None
+    rates: dict[int, list[float]] = {1: [], 2: []}
+    with ExitStack() as services:
+        loads = {}
+        for workers in rates:
+            folder = scratch / f"workers-{workers}"
+            folder.mkdir()
+            service = services.enter_context(
+                guarded_service(workspace, folder, workers=workers, max_wait_ms=_MAX_WAIT_MS)
+            )
+            # by several connections, for each stays with the worker that took it
+            loads[workers] = replace(
+                questions(service, bodies, effort), connections=2 * effort.connections
+            )
+            for _ in range(workers):
+                run_load(once_each(loads[workers]))
+        with console.progress("Workers", effort.rounds) as bar:
+            for _ in range(effort.rounds):
+                for workers, load in loads.items():
+                    rates[workers].append(run_load(load).per_s)
+                bar.advance(1, f"{rates[2][-1]:,.0f}/s of {rates[1][-1]:,.0f}/s")
+    return {
+        "per_s": {"one": median(rates[1]), "two": median(rates[2])},
+        "ratio": median(two / one for one, two in zip(rates[1], rates[2], strict=True)),
     }
 
 

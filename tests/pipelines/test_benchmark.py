@@ -1,6 +1,7 @@
 """Reports have their shape, requests are what was asked for; how fast is never asserted."""
 
 import json
+import os
 import shutil
 import socketserver
 import threading
@@ -175,6 +176,10 @@ def test_the_service_is_measured_beside_constants_and_the_generator(measured):
         assert set(latencies) == SHARES
         assert 0 < latencies["p50"] <= latencies["p95"] <= latencies["p99"]
     assert serve["users_asked"] == 60
+    if len(os.sched_getaffinity(0)) >= 3:
+        assert serve["two_workers"]["ratio"] > 0
+    else:
+        assert serve["two_workers"] is None
     assert serve["ready_s"] > 0
     assert serve["resident_mib"]["ready"] > 1
     assert all(rate > 0 for rate in serve["per_s"].values())
