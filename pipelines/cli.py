@@ -360,7 +360,9 @@ def demo(
 @main.command()
 @click.argument(
     "what",
-    type=click.Choice(["serve", "events", "overload", "memory", "soak", "train", "consolidate"]),
+    type=click.Choice(
+        ["serve", "events", "overload", "swap", "memory", "soak", "train", "consolidate"]
+    ),
     nargs=-1,
 )
 @with_home

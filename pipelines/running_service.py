@@ -33,12 +33,14 @@ class RunningService:
       log_path: What it writes to its standard streams.
       process: The running process.
       ready_s: Seconds from the start of the process to the first ready answer.
+      key: The API key that is sent with every call; None where none is asked for.
     """
 
     port: int
     log_path: Path
     process: subprocess.Popen[bytes]
     ready_s: float
+    key: str | None = None
 
     @property
     def url(self) -> str:
@@ -51,7 +53,7 @@ class RunningService:
         Raises:
           ConnectionError: If the service refuses the call or does not answer.
         """
-        status, answer = _call(self.port, "POST", path, json.dumps(body))
+        status, answer = _call(self.port, "POST", path, json.dumps(body), self.key)
         if status >= 300:
             raise ConnectionError(f"POST {path} was answered with {status}: {answer.get('detail')}")
         return answer
@@ -62,7 +64,7 @@ class RunningService:
         Raises:
           ConnectionError: If the service refuses the call or does not answer.
         """
-        status, answer = _call(self.port, "GET", path)
+        status, answer = _call(self.port, "GET", path, key=self.key)
         if status >= 300:
             raise ConnectionError(f"GET {path} was answered with {status}: {answer.get('detail')}")
         return answer
@@ -82,14 +84,22 @@ def free_port(wanted: int = 0) -> int:
 
 @contextmanager
 def running_service(
-    home: Path, *, port: int, log_path: Path, max_wait_ms: int | None = None
+    home: Path,
+    *,
+    port: int,
+    log_path: Path,
+    key: str | None = None,
+    workers: int = 1,
+    max_wait_ms: int | None = None,
 ) -> Iterator[RunningService]:
-    """Starts the service on a workspace, open to this machine, and stops it at the end.
+    """Starts the service on a workspace, for this machine alone, and stops it at the end.
 
     Args:
       home: The workspace.
       port: A free port.
       log_path: The file for its output, written anew.
+      key: An API key of the workspace; None to let everybody on this machine in.
+      workers: Number of serving processes.
       max_wait_ms: How long a request may wait for its turn; None for the default.
 
     Raises:
@@ -97,12 +107,13 @@ def running_service(
     """
     command = [sys.executable, "-m", "service"]
     options = ["--home", str(home), "--host", HOST, "--port", str(port)]
-    environment = {"SLOWWAVE_AUTH": "off"}
+    options += ["--workers", str(workers)]
+    environment = {"SLOWWAVE_AUTH": "off" if key is None else "on"}
     if max_wait_ms is not None:
         environment["SLOWWAVE_MAX_WAIT_MS"] = str(max_wait_ms)
     with process(command + options, environment, log_path) as started:
         ready_s = wait_until_ready(started, port, log_path)
-        yield RunningService(port, log_path, started, ready_s)
+        yield RunningService(port, log_path, started, ready_s, key)
 
 
 @contextmanager
@@ -195,8 +206,12 @@ def ended(finished: subprocess.Popen[bytes], log_path: Path) -> str:
     )
 
 
-def _call(port: int, method: str, path: str, body: str | None = None) -> tuple[int, dict[str, Any]]:
+def _call(
+    port: int, method: str, path: str, body: str | None = None, key: str | None = None
+) -> tuple[int, dict[str, Any]]:
     headers = {} if body is None else {"Content-Type": "application/json"}
+    if key is not None:
+        headers["X-API-Key"] = key
     with closing(http.client.HTTPConnection(HOST, port, timeout=_CALL_S)) as connection:
         try:
             connection.request(method, path, body, headers)

@@ -50,7 +50,7 @@ def _serve(settings: Settings) -> None:
             host=settings.host,
             port=settings.port,
             workers=settings.workers,
-            loop="uvloop",
+            loop="service.event_loop:EventLoop",
             http=Connection,
             log_config=None,
             access_log=False,

@@ -32,6 +32,7 @@ from service.connection import ConnectionLimits
 from service.dependencies import Services, request_id
 from service.direct_route import DirectRoute
 from service.errors import answer_to, error_response, explained
+from service.garbage import freeze_what_stays
 from service.jobs import Jobs
 from service.key_file import KeyFile
 from service.log_writer import LogWriter
@@ -171,6 +172,7 @@ def app_from_environment() -> FastAPI:
     threading.Thread(target=_end_with_parent, name="parent-watcher", daemon=True).start()
     note = log_to_stderr(settings.log_level)
     sys.setswitchinterval(_SWITCH_S)
+    freeze_what_stays()
     return create_app(settings, note=note)
 
 

@@ -25,12 +25,16 @@ from model.storage.registry import Registry
 from model.workspace import Config
 from service.followed_log import FollowedLog
 from service.nights import NightWatch
+from service.recent_users import RecentUsers
 from service.settings import Settings
 from service.telemetry import Metrics
 
 logger = logging.getLogger(__name__)
 
 _WARMING_QUERIES: Final = 20
+# Of the time of one processor, while another model answers.
+_WARMING_SHARE: Final = 0.25
+_WARMING_S: Final = 60.0
 _RETRY_S: Final = 30.0
 _FOLLOW_S: Final = 0.05
 # Log rows that take about a quarter of a second to read.
@@ -67,6 +71,7 @@ class ModelHolder:
       serving: What answers requests; None until a model is published. Only the event
         loop's thread reads and replaces it.
       refused: The current version, where it could not be loaded.
+      recent_users: Whom a new version is warmed with.
     """
 
     def __init__(self, settings: Settings, config: Config, metrics: Metrics) -> None:
@@ -76,6 +81,7 @@ class ModelHolder:
         self._config = config
         self._metrics = metrics
         self.registry = Registry(settings.workspace.models)
+        self.recent_users = RecentUsers()
         self._nights = NightWatch(settings.workspace.reports, metrics)
         self._handed_over: str | None = None
         self._refused_s = 0.0
@@ -170,7 +176,7 @@ class ModelHolder:
         log = FollowedLog(self._settings.workspace.log_path, self._metrics)
         try:
             recommender, rows = self._remembering(folder, manifest, log)
-            _warm(recommender)
+            self._warm(recommender)
         except BaseException:
             log.close()
             raise
@@ -199,6 +205,24 @@ class ModelHolder:
                 logger.warning("memory not kept", extra={"fields": {"reason": str(error)}})
         return recommender, rows
 
+    def _warm(self, recommender: Recommender) -> None:
+        """The first answers are slow: pages are read, and what is known of a user is replayed.
+
+        There are pauses, for the model that serves meanwhile needs the processor too.
+        """
+        now_ms = time.time_ns() // 1_000_000
+        for _ in range(_WARMING_QUERIES):
+            recommender.recommend(Query(now_ms=now_ms))
+        begun = time.perf_counter()
+        for user_id in self.recent_users.newest_first():
+            started = time.perf_counter()
+            if started - begun > _WARMING_S:
+                return
+            recommender.recommend(Query(now_ms=now_ms, user_id=user_id))
+            spent_s = time.perf_counter() - started
+            if self._stopping.wait(spent_s * (1 / _WARMING_SHARE - 1)):
+                return
+
     def _take_over(self, fresh: Serving) -> None:
         replaced, self.serving = self.serving, fresh
         self.refused = None
@@ -220,10 +244,3 @@ class ModelHolder:
         self._metrics.model_failures.labels(code).inc()
         fields = {"version": version, "code": code, "detail": detail}
         logger.error("model refused", exc_info=error, extra={"fields": fields})
-
-
-def _warm(recommender: Recommender) -> None:
-    """The first answers of a process are slow: pages are read, caches are empty."""
-    now_ms = time.time_ns() // 1_000_000
-    for _ in range(_WARMING_QUERIES):
-        recommender.recommend(Query(now_ms=now_ms))

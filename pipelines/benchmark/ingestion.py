@@ -13,9 +13,9 @@ from model.interactions import Event
 from model.storage.event_log import EventLog, open_log
 from model.workspace import Workspace
 from pipelines.benchmark.load import MARKER, Load, Sent
-from pipelines.benchmark.serving import Effort, known_users, run_load, write_bodies
+from pipelines.benchmark.serving import Effort, guarded_service, known_users, run_load, write_bodies
 from pipelines.console import Console
-from pipelines.running_service import RunningService, free_port, running_service
+from pipelines.running_service import RunningService
 
 _BATCH: Final = 100
 _BODIES: Final = 50
@@ -44,12 +44,12 @@ def bench_events(
     log_rounds: list[float] = []
     with (
         closing(open_log(scratch / "events-alone.db")) as alone,
-        running_service(
-            workspace.home, port=free_port(), log_path=scratch / "service.log"
-        ) as service,
+        guarded_service(workspace, scratch) as service,
         console.progress("Events", effort.rounds) as bar,
     ):
-        load = Load(service.port, "/events", str(bodies), _CONNECTIONS, effort.round_s)
+        load = Load(
+            service.port, "/events", str(bodies), _CONNECTIONS, effort.round_s, key=service.key
+        )
         numbers = itertools.count()
         sent = 0
         for _ in range(effort.rounds):

@@ -36,6 +36,7 @@ class Load:
       rate: Requests per second, evenly spread; None for as many as are answered.
       overload: Whether it is meant to be too much: being turned away is no failure then, and
         time counts from the sending.
+      key: The API key that is sent with every request; None for none.
       first: Number of the first request.
     """
 
@@ -47,6 +48,7 @@ class Load:
     rate: float | None = None
     first: int = 0
     overload: bool = False
+    key: str | None = None
 
     def as_argument(self) -> str:
         """For the command line of the process that sends it."""
@@ -203,9 +205,11 @@ def send(load: Load) -> Sent:
 
 
 def _requests(load: Load) -> list[bytes]:
+    head = f"POST {load.path} HTTP/1.1\r\nHost: {HOST}\r\nContent-Type: application/json\r\n"
+    if load.key is not None:
+        head += f"X-API-Key: {load.key}\r\n"
     return [
-        b"POST %b HTTP/1.1\r\nHost: %b\r\nContent-Type: application/json\r\n"
-        b"Content-Length: %d\r\n\r\n%b" % (load.path.encode(), HOST.encode(), len(body), body)
+        b"%bContent-Length: %d\r\n\r\n%b" % (head.encode(), len(body), body)
         for body in Path(load.bodies).read_bytes().splitlines()
     ]
 

@@ -5,10 +5,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from model.workspace import Workspace
-from pipelines.benchmark.load import Load
-from pipelines.benchmark.serving import Effort, once_each, run_load, write_questions
+from pipelines.benchmark.serving import (
+    Effort,
+    guarded_service,
+    once_each,
+    questions,
+    run_load,
+    write_questions,
+)
 from pipelines.console import Console
-from pipelines.running_service import free_port, running_service
 
 _TIMES: Final = 3
 _CONNECTIONS: Final = 900
@@ -32,12 +37,10 @@ def bench_overload(
     bodies = scratch / "recommend.jsonl"
     write_questions(workspace, bodies)
     with (
-        running_service(
-            workspace.home, port=free_port(), log_path=scratch / "service.log"
-        ) as service,
+        guarded_service(workspace, scratch) as service,
         console.progress("Overload", 5) as bar,
     ):
-        load = Load(service.port, "/recommend", str(bodies), effort.connections, effort.round_s)
+        load = questions(service, bodies, effort)
         run_load(replace(once_each(load), overload=True))
         bar.advance(1, "warm")
         peak = run_load(load).per_s

@@ -21,6 +21,7 @@ from pipelines.benchmark.ingestion import bench_events
 from pipelines.benchmark.memory import bench_memory, bench_soak
 from pipelines.benchmark.overload import bench_overload
 from pipelines.benchmark.serving import Effort, bench_serving
+from pipelines.benchmark.swap import bench_swap
 from pipelines.benchmark.training import bench_night, bench_training
 from pipelines.console import Console
 from pipelines.demo_workspace import prepare
@@ -42,8 +43,8 @@ def bench(
 
     Args:
       workspace: What to measure on.
-      what: Any of `serve`, `events`, `overload`, `memory`, `soak`, `train` and `consolidate`;
-        the first two when empty.
+      what: Any of `serve`, `events`, `overload`, `swap`, `memory`, `soak`, `train` and
+        `consolidate`; the first two when empty.
       console: Where to report.
       effort: How much to measure.
 
@@ -82,6 +83,7 @@ _BENCHES: Final[Mapping[str, Callable[[Workspace, Path, Effort, Console], dict[s
     "serve": bench_serving,
     "events": bench_events,
     "overload": bench_overload,
+    "swap": bench_swap,
     "memory": bench_memory,
     "soak": bench_soak,
     "train": _train,
@@ -180,6 +182,15 @@ def _serve_rows(found: Mapping[str, Any]) -> list[_Row]:
         )
         for words, ms in (("peak", peak), ("half of peak", half))
     ]
+    if (two := found["two_workers"]) is not None:
+        rows.append(
+            (
+                "POST /recommend, two workers",
+                f"{two['per_s']['two']:,.0f}/s",
+                f"{two['per_s']['one']:,.0f}/s, one worker",
+                f"{two['ratio']:.2f}",
+            )
+        )
     ceiling = f"{per_s['load_generator']:,.0f}/s"
     return [*rows, ("what the load generator could send", ceiling, "", "")]
 
@@ -213,6 +224,27 @@ def _overload_rows(found: Mapping[str, Any]) -> list[_Row]:
         words = "of what was answered" if name == "during" else "at half of the peak"
         rows.append((f"  {name}, {words}, p50 p95 p99", f"{latencies} ms", "", ""))
     return rows
+
+
+def _swap_rows(found: Mapping[str, Any]) -> list[_Row]:
+    p99, memory, ratio = found["p99_ms"], found["resident_mib"], found["memory_ratio"]
+    steady = f"{p99['steady']:.1f} ms, nothing new"
+    rows = [
+        (f"{name} under full load: p99", f"{p99[name]:.1f} ms", steady, f"{ms / p99['steady']:.2f}")
+        for name, ms in p99.items()
+        if name != "steady"
+    ]
+    return [
+        *rows,
+        ("  failed requests", f"{found['failed']:,} of {found['requests']:,}", "", ""),
+        (
+            "  memory at most",
+            _mib(memory["peak"]),
+            f"{_mib(memory['before'])} before",
+            "" if ratio is None else f"{ratio:.2f}",
+        ),
+        ("  memory after", _mib(memory["after"]), "", ""),
+    ]
 
 
 def _memory_rows(found: Mapping[str, Any]) -> list[_Row]:
@@ -270,6 +302,7 @@ _ROWS: Final[Mapping[str, Callable[[Mapping[str, Any]], list[_Row]]]] = {
     "serve": _serve_rows,
     "events": _event_rows,
     "overload": _overload_rows,
+    "swap": _swap_rows,
     "memory": _memory_rows,
     "soak": _soak_table,
     "train": _train_rows,

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
@@ -15,7 +16,9 @@ from model.storage.event_log import open_log
 from model.workspace import Workspace
 from pipelines.benchmark.load import Load, Sent
 from pipelines.console import Console
+from pipelines.keys import create
 from pipelines.running_service import (
+    RunningService,
     free_port,
     process,
     running_service,
@@ -30,6 +33,8 @@ _CONSTANTS: Final = {
     "constant": "plain", "constant_declared": "declared", "load_generator": "socket",
 }  # fmt: skip
 _TENSORFLOW: Final = ("tensorflow", "tensorflow")
+# Two for the workers, one for the load
+_CPUS_FOR_TWO: Final = 3
 _NO_BASELINES: Final = frozenset({"service", "load_generator"})
 
 
@@ -75,16 +80,11 @@ def bench_serving(
     users = write_questions(workspace, bodies)
     starts_s = [_start_s(workspace, scratch) for _ in range(effort.starts - 1)]
     # a busy machine is to make the numbers worse, not to end the measurement
-    with running_service(
-        workspace.home,
-        port=free_port(),
-        log_path=scratch / "service.log",
-        max_wait_ms=_MAX_WAIT_MS,
-    ) as service:
+    with guarded_service(workspace, scratch, max_wait_ms=_MAX_WAIT_MS) as service:
         starts_s.append(service.ready_s)
         ready_mib = resident_mib(service.process)
         reply = service.post("/recommend", {"user_id": users[0], "n": _ASKED})
-        load = Load(service.port, "/recommend", str(bodies), effort.connections, effort.round_s)
+        load = questions(service, bodies, effort)
         servers = [*_CONSTANTS.items(), *([_TENSORFLOW] if effort.tensorflow else [])]
         commands = {
             name: [sys.executable, "-m", *_command(kind, workspace, scratch)]
@@ -95,6 +95,7 @@ def bench_serving(
         own = [each.sent for each in rounds["service"]]
         at_half = run_load(replace(load, rate=median(sent.per_s for sent in own) / 2))
         busy_mib = resident_mib(service.process)
+    two = _two_workers(workspace, scratch, bodies, effort, console)
     return {
         "users_asked": len(users),
         "items_asked": _ASKED,
@@ -107,16 +108,85 @@ def bench_serving(
             "at_peak": _middle(own),
             "at_half_of_peak": at_half.latencies_ms,
         },
+        "two_workers": two,
         "connections": effort.connections,
         "rounds": effort.rounds,
         "round_s": effort.round_s,
     }
 
 
+def _two_workers(
+    workspace: Workspace, scratch: Path, bodies: Path, effort: Effort, console: Console
+) -> dict[str, Any] | None:
+    """Two workers beside one, in alternate rounds; None where there are too few processors."""
+    if len(os.sched_getaffinity(0)) < _CPUS_FOR_TWO:
+        return None
+    rates: dict[int, list[float]] = {1: [], 2: []}
+    with ExitStack() as services:
+        loads = {}
+        for workers in rates:
+            folder = scratch / f"workers-{workers}"
+            folder.mkdir()
+            service = services.enter_context(
+                guarded_service(workspace, folder, workers=workers, max_wait_ms=_MAX_WAIT_MS)
+            )
+            # by several connections, for each stays with the worker that took it
+            loads[workers] = replace(
+                questions(service, bodies, effort), connections=2 * effort.connections
+            )
+            for _ in range(workers):
+                run_load(once_each(loads[workers]))
+        with console.progress("Workers", effort.rounds) as bar:
+            for _ in range(effort.rounds):
+                for workers, load in loads.items():
+                    rates[workers].append(run_load(load).per_s)
+                bar.advance(1, f"{rates[2][-1]:,.0f}/s of {rates[1][-1]:,.0f}/s")
+    return {
+        "per_s": {"one": median(rates[1]), "two": median(rates[2])},
+        "ratio": median(two / one for one, two in zip(rates[1], rates[2], strict=True)),
+    }
+
+
 def _start_s(workspace: Workspace, scratch: Path) -> float:
-    log_path = scratch / "service.log"
-    with running_service(workspace.home, port=free_port(), log_path=log_path) as service:
+    with guarded_service(workspace, scratch) as service:
         return service.ready_s
+
+
+@contextmanager
+def guarded_service(
+    workspace: Workspace, scratch: Path, *, workers: int = 1, max_wait_ms: int | None = None
+) -> Iterator[RunningService]:
+    """The service as others use it: it asks for an API key, which is made for the purpose.
+
+    Raises:
+      ChildProcessError: If it does not start.
+    """
+    scopes = frozenset({"read", "write", "admin"})
+    now_ms = time.time_ns() // 1_000_000
+    made = create(
+        workspace, name="bench", scopes=scopes, now_ms=now_ms, console=Console(quiet=True)
+    )
+    with running_service(
+        workspace.home,
+        port=free_port(),
+        log_path=scratch / "service.log",
+        key=made["key"],
+        workers=workers,
+        max_wait_ms=max_wait_ms,
+    ) as service:
+        yield service
+
+
+def questions(service: RunningService, bodies: Path, effort: Effort) -> Load:
+    """As many questions as the service answers, for a round."""
+    return Load(
+        service.port,
+        "/recommend",
+        str(bodies),
+        effort.connections,
+        effort.round_s,
+        key=service.key,
+    )
 
 
 @dataclass(frozen=True)
@@ -147,7 +217,7 @@ def _alternate(
     with ExitStack() as servers:
         for name, command in commands.items():
             started, port = servers.enter_context(_server(name, command, scratch))
-            targets[name] = _Target(started, replace(service.load, port=port))
+            targets[name] = _Target(started, replace(service.load, port=port, key=None))
         for each in targets.values():
             run_load(once_each(each.load))
         rounds: dict[str, list[_Round]] = {name: [] for name in targets}

@@ -125,7 +125,7 @@ def _answer(request: Request, asked: RecommendIn, read_s: float) -> Response:
     if asked.offset is not None:
         answer["next_offset"] = next_offset
     body = to_json(answer)
-    _note(running, state["request_id"], found)
+    _note(running, state["request_id"], asked.user_id, found)
     waited_s = started - read_s - state["arrived_s"]
     spent = (waited_s, read_s, scored - started, time.perf_counter() - scored)
     for stage, seconds in zip(running.metrics.stages, spent, strict=True):
@@ -200,8 +200,10 @@ def _items(found: Recommendation, offset: int) -> list[dict[str, Any]]:
     return items
 
 
-def _note(running: Services, request_id: str, found: Recommendation) -> None:
-    """Counts the list, and remembers it for the successes that follow."""
+def _note(running: Services, request_id: str, user_id: str | None, found: Recommendation) -> None:
+    """Counts the list, and remembers it for the successes that follow and the user for swaps."""
+    if user_id is not None:
+        running.models.recent_users.note(user_id)
     running.metrics.recommendations.labels(found.fallback or "none").inc()
     running.metrics.count_items(found.sources, found.model_version)
     running.replies.note(request_id, found.model_version, found.item_ids, found.sources)

@@ -127,6 +127,7 @@ async def erase_user(request: Request, user_id: PathId) -> ReceiptOut:
     await asyncio.to_thread(running.models.drop_snapshot)
     running.pages.clear()
     running.replies.clear()
+    running.models.recent_users.forget(user_id)
     running.metrics.erasures.inc()
     return ReceiptOut(
         user_id=user_id,

@@ -1,10 +1,12 @@
 """Reports have their shape, requests are what was asked for; how fast is never asserted."""
 
 import json
+import os
 import shutil
 import socketserver
 import threading
 from contextlib import closing, contextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -13,7 +15,7 @@ from model.storage.event_log import open_log
 from model.workspace import Workspace
 from pipelines.benchmark.load import MARKER, Load, send
 from pipelines.benchmark.run import FORMAT, bench
-from pipelines.benchmark.serving import Effort, known_users, run_load
+from pipelines.benchmark.serving import Effort, guarded_service, known_users, run_load
 from pipelines.console import Console
 
 SHORT = Effort(
@@ -38,6 +40,7 @@ class Server(socketserver.ThreadingTCPServer):
         super().__init__(("127.0.0.1", 0), Recorder)
         self.answer = answer
         self.bodies: list[bytes] = []
+        self.keys: list[bytes | None] = []
 
 
 class Recorder(socketserver.StreamRequestHandler):
@@ -47,11 +50,14 @@ class Recorder(socketserver.StreamRequestHandler):
 
     def handle(self) -> None:
         while line := self.rfile.readline():
-            length = 0
+            length, key = 0, None
             while (line := self.rfile.readline().strip()) != b"":
                 name, _, value = line.partition(b":")
                 if name.lower() == b"content-length":
                     length = int(value)
+                if name.lower() == b"x-api-key":
+                    key = value.strip()
+            self.server.keys.append(key)
             self.server.bodies.append(self.rfile.read(length))
             self.wfile.write(self.server.answer)
 
@@ -101,6 +107,13 @@ def test_the_marker_makes_every_body_another_one(tmp_path):
     assert ids == [f"{number:08x}" for number in range(250, 260)]
 
 
+def test_a_key_goes_with_every_request(tmp_path):
+    with recording() as server:
+        send(load_on(server, tmp_path, rate=100.0, key="sw_1"))
+        send(load_on(server, tmp_path, rate=100.0))
+    assert server.keys == [b"sw_1"] * 10 + [None] * 10
+
+
 def test_an_answer_longer_than_one_read_is_taken_whole(tmp_path):
     with recording(body=b"x" * 3_000_000) as server:
         sent = send(load_on(server, tmp_path, rate=30.0))
@@ -120,6 +133,15 @@ def test_no_server_ends_the_measurement(tmp_path):
         load = load_on(server, tmp_path)
     with pytest.raises(ConnectionError, match="broke off: ConnectionRefusedError"):
         run_load(load)
+
+
+@pytest.mark.slow
+def test_the_measured_service_asks_for_a_key(trained_home, tmp_path):
+    home = Workspace(shutil.copytree(trained_home, tmp_path / "home"))
+    with guarded_service(home, tmp_path) as service:
+        assert service.post("/recommend", {"n": 1})["items"]
+        with pytest.raises(ConnectionError, match="answered with 401"):
+            replace(service, key=None).post("/recommend", {"n": 1})
 
 
 def test_known_users_are_users_with_events(trained_home):
@@ -154,6 +176,10 @@ def test_the_service_is_measured_beside_constants_and_the_generator(measured):
         assert set(latencies) == SHARES
         assert 0 < latencies["p50"] <= latencies["p95"] <= latencies["p99"]
     assert serve["users_asked"] == 60
+    if len(os.sched_getaffinity(0)) >= 3:
+        assert serve["two_workers"]["ratio"] > 0
+    else:
+        assert serve["two_workers"] is None
     assert serve["ready_s"] > 0
     assert serve["resident_mib"]["ready"] > 1
     assert all(rate > 0 for rate in serve["per_s"].values())
@@ -169,6 +195,18 @@ def test_an_overload_is_measured_between_two_rounds_at_half_of_the_peak(trained_
     assert found["during"]["failed"] == found["during"]["shed"]
     assert found["before"]["failed"] == found["after"]["failed"] == 0
     assert found["peak_per_s"] > 0
+
+
+@pytest.mark.slow
+def test_swaps_are_measured_beside_a_steady_load(trained_home, tmp_path):
+    home = shutil.copytree(trained_home, tmp_path / "home")
+    found = bench(Workspace(home), what=("swap",), console=Console(quiet=True), effort=SHORT)[
+        "swap"
+    ]
+    assert set(found["p99_ms"]) == {"steady", "promotion", "roll-back", "damaged version"}
+    assert found["failed"] == 0 < found["requests"]
+    assert found["resident_mib"]["peak"] >= found["resident_mib"]["before"] > 0
+    assert found["ratio"] > 0
 
 
 @pytest.mark.slow

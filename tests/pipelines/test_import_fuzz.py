@@ -4,7 +4,7 @@ import gzip
 import io
 import shutil
 import tempfile
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from model.errors import BadInputError
 from model.storage.event_log import open_log
 from model.workspace import Workspace
+from pipelines.readers.parquet import columns
 from tests.pipelines.writing import T0, click, events_in, interactions, run_import, write_files
 
 CSV = interactions(
@@ -118,6 +119,18 @@ def with_what_it_needs(name, content):
 def test_a_damaged_file_is_taken_or_refused_and_taken_again_without_a_change(name, data):
     content = data.draw(damaged(FILES[name]) | st.binary(max_size=300))
     imported(with_what_it_needs(name, content))
+
+
+def test_no_damage_to_what_a_parquet_file_says_of_itself_ends_the_process(tmp_path):
+    """Some of it makes pyarrow abort as soon as it is asked for a column of a row group."""
+    path = tmp_path / "interactions.parquet"
+    footer_bytes = int.from_bytes(PARQUET[-8:-4], "little")
+    for place in range(len(PARQUET) - 8 - footer_bytes, len(PARQUET) - 8):
+        content = bytearray(PARQUET)
+        content[place] ^= 0x40
+        path.write_bytes(content)
+        with suppress(BadInputError):
+            columns(path)
 
 
 def test_the_undamaged_files_are_taken():

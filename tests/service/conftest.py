@@ -26,7 +26,9 @@ def serving(home, **settings):
     """A client of a service that runs in a thread of this process."""
     given = {"auth": "off", "model_poll_s": 0.05} | settings
     app = create_app(load_settings(home=home, **given))
-    config = uvicorn.Config(app, port=0, loop="uvloop", http=Connection, log_config=None)
+    config = uvicorn.Config(
+        app, port=0, loop="service.event_loop:EventLoop", http=Connection, log_config=None
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()

@@ -1,4 +1,3 @@
-import shutil
 import threading
 import time
 from contextlib import closing
@@ -9,35 +8,8 @@ from model.files import write_atomically
 from model.storage.event_log import open_log
 from model.storage.registry import Registry
 from model.workspace import Workspace
+from pipelines.benchmark.swap import make_current_a_damaged_copy, publish_again
 from tests.service.conftest import serving, wait_until
-
-
-def publish_again(home):
-    """The current version once more, under a new name."""
-    registry = Registry(Workspace(home).models)
-    current = registry.current() or ""
-    manifest = registry.manifest(current)
-    with registry.stage() as staged:
-        for path in registry.open(current).iterdir():
-            if path.name != "manifest.json":
-                shutil.copy(path, staged / path.name)
-        return registry.publish(staged, manifest, created_ms=1_780_000_000_000)
-
-
-def make_current_a_damaged_copy(home):
-    """A new current version in which one byte of one file is wrong."""
-    models = Workspace(home).models
-    current = (models / "CURRENT").read_text().strip()
-    name = "v0009-" + current[-8:]
-    shutil.copytree(models / current, models / name)
-    manifest = models / name / "manifest.json"
-    manifest.write_text(manifest.read_text().replace(current, name))
-    victim = max((models / name).iterdir(), key=lambda path: path.stat().st_size)
-    content = bytearray(victim.read_bytes())
-    content[len(content) // 2] ^= 1
-    victim.write_bytes(content)
-    write_atomically(models / "CURRENT", name.encode())
-    return name
 
 
 def version_of(client):
@@ -100,15 +72,15 @@ def test_versions_come_break_and_go_back_under_load_without_a_failed_request(tin
         threads = [threading.Thread(target=ask_on_and_on, args=(number,)) for number in range(4)]
         for thread in threads:
             thread.start()
-        second = publish_again(tiny_home)
+        second = publish_again(Workspace(tiny_home))
         wait_until(lambda: version_of(client) == second)
-        damaged = make_current_a_damaged_copy(tiny_home)
+        damaged = make_current_a_damaged_copy(Workspace(tiny_home))
         wait_until(lambda: (client.get("/health/ready").json()["refused"] or {}) != {})
         assert client.get("/health/ready").json()["refused"]["version"] == damaged
         assert version_of(client) == second
         assert client.post("/admin/rollback", json={"version": first}).is_success
         wait_until(lambda: version_of(client) == first)
-        third = publish_again(tiny_home)
+        third = publish_again(Workspace(tiny_home))
         wait_until(lambda: version_of(client) == third)
         time.sleep(0.05)
         stop.set()
@@ -131,7 +103,7 @@ def test_the_new_version_knows_what_was_learned_under_the_old_one(tiny_home):
         event = {"event_type": "like", "user_id": "newcomer", "item_id": best}
         client.post("/events", json=event)
         before = client.get("/recommend/newcomer").json()
-        published = publish_again(tiny_home)
+        published = publish_again(Workspace(tiny_home))
         wait_until(lambda: version_of(client) == published)
         after = client.get("/recommend/newcomer").json()
     assert [item["item_id"] for item in after["items"]] == [
@@ -143,7 +115,7 @@ def test_the_new_version_knows_what_was_learned_under_the_old_one(tiny_home):
 def test_a_damaged_new_version_is_refused_and_the_old_one_serves(tiny_home):
     with serving(tiny_home) as client:
         before = version_of(client)
-        damaged = make_current_a_damaged_copy(tiny_home)
+        damaged = make_current_a_damaged_copy(Workspace(tiny_home))
         wait_until(lambda: client.get("/health/ready").json()["refused"] is not None)
         said = client.get("/health/ready").json()
         assert said["refused"] == {"version": damaged, "code": "corrupt_bundle"}
@@ -168,7 +140,7 @@ def test_a_sound_version_that_makes_no_sense_is_refused_and_the_old_one_serves(t
 
 
 def test_a_damaged_only_version_is_told_and_repaired_by_the_next(tiny_home):
-    make_current_a_damaged_copy(tiny_home)
+    make_current_a_damaged_copy(Workspace(tiny_home))
     with serving(tiny_home) as client:
         answer = client.get("/health/ready")
         assert (answer.status_code, answer.json()["code"]) == (503, "no_model")
@@ -192,7 +164,7 @@ def test_a_pointer_that_leads_nowhere_is_refused_and_the_old_one_serves(tiny_hom
 def test_a_rollback_is_followed(tiny_home):
     with serving(tiny_home) as client:
         before = version_of(client)
-        published = publish_again(tiny_home)
+        published = publish_again(Workspace(tiny_home))
         wait_until(lambda: version_of(client) == published)
         Registry(Workspace(tiny_home).models).rollback()
         wait_until(lambda: version_of(client) == before)

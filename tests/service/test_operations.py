@@ -10,9 +10,10 @@ import pytest
 from model.errors import BusyError, NotFoundError
 from model.storage.registry import Registry
 from model.workspace import Workspace
+from pipelines.benchmark.swap import publish_again
 from service.jobs import Jobs, lock_path
 from tests.service.conftest import serving, wait_until
-from tests.service.test_models import publish_again, version_of
+from tests.service.test_models import version_of
 
 
 def refuse_a_candidate(home):
@@ -27,7 +28,7 @@ def refuse_a_candidate(home):
 def test_all_versions_are_listed_with_what_serves(tiny_home):
     with serving(tiny_home) as client:
         first = version_of(client)
-        second = publish_again(tiny_home)
+        second = publish_again(Workspace(tiny_home))
         refused = refuse_a_candidate(tiny_home)
         wait_until(lambda: version_of(client) == second)
         found = client.get("/models").json()
@@ -53,8 +54,8 @@ def test_a_version_that_is_not_there_is_not_found(client, name):
 
 
 def test_a_version_with_a_damaged_manifest_is_passed_over_in_the_list_and_told_alone(tiny_home):
-    second = publish_again(tiny_home)
-    third = publish_again(tiny_home)
+    second = publish_again(Workspace(tiny_home))
+    third = publish_again(Workspace(tiny_home))
     (Workspace(tiny_home).models / second / "manifest.json").write_text("{")
     with serving(tiny_home) as client:
         assert second not in [v["version"] for v in client.get("/models").json()["versions"]]
@@ -67,7 +68,7 @@ def test_a_version_with_a_damaged_manifest_is_passed_over_in_the_list_and_told_a
 def test_a_roll_back_goes_back_and_every_worker_follows(tiny_home):
     with serving(tiny_home) as client:
         first = version_of(client)
-        second = publish_again(tiny_home)
+        second = publish_again(Workspace(tiny_home))
         wait_until(lambda: version_of(client) == second)
         answer = client.post("/admin/rollback", json={})
         assert answer.json() == {"current": first, "before": second}
@@ -81,7 +82,7 @@ def test_a_roll_back_goes_back_and_every_worker_follows(tiny_home):
 def test_a_roll_back_to_a_damaged_version_is_refused(tiny_home):
     with serving(tiny_home) as client:
         first = version_of(client)
-        second = publish_again(tiny_home)
+        second = publish_again(Workspace(tiny_home))
         wait_until(lambda: version_of(client) == second)
         with (Workspace(tiny_home).models / first / "item_bias.npy").open("ab") as file:
             file.write(b"x")

@@ -10,9 +10,9 @@ from contextlib import closing
 
 from model.storage.event_log import open_log
 from model.workspace import Workspace
+from pipelines.benchmark.swap import publish_again
 from tests.repository import ROOT
 from tests.service.conftest import process, serving, wait_until
-from tests.service.test_models import publish_again
 
 
 def batch(start, size):
@@ -103,7 +103,7 @@ def test_a_full_disk_is_told_reads_go_on_and_room_heals_it(tiny_home):
 
 def test_a_disk_that_may_only_be_read_is_told_and_reads_go_on(tiny_home):
     """As when a file system is remounted read-only: open files go on, nothing is written."""
-    publish_again(tiny_home)
+    publish_again(Workspace(tiny_home))
     with process(tiny_home) as running, running.client() as client:
         known = client.get("/recommend/u1").json()
         resource.prlimit(running.popen.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
