@@ -26,18 +26,23 @@ def write_log(stream: Stream, path: Path) -> None:
     log = open_log(unfinished)
     try:
         start_ms = int(stream.events.timestamp_ms[0])
-        described = [ItemChange(item, found) for item, found in stream.item_attributes.items()]
-        users = [UserChange(user, found) for user, found in stream.user_attributes.items()]
-        metadata: list[Entry] = [*described, *users]
-        log.append(metadata, start_ms)
+        log.append(metadata_of(stream), start_ms)
         for start in range(0, len(stream), _CHUNK):
-            log.append(_events(stream, start, min(start + _CHUNK, len(stream))), start_ms)
+            log.append(events_between(stream, start, min(start + _CHUNK, len(stream))), start_ms)
     finally:
         log.close()  # the last connection folds the write-ahead log into the file
     unfinished.rename(path)
 
 
-def _events(stream: Stream, start: int, stop: int) -> list[Event]:
+def metadata_of(stream: Stream) -> list[Entry]:
+    """What is known from the start of items and of users."""
+    described = [ItemChange(item, found) for item, found in stream.item_attributes.items()]
+    users = [UserChange(user, found) for user, found in stream.user_attributes.items()]
+    return [*described, *users]
+
+
+def events_between(stream: Stream, start: int, stop: int) -> list[Event]:
+    """The rows from `start` to before `stop` as events."""
     events = stream.events.take(slice(start, stop))
     columns = zip(
         events.actor.tolist(),

@@ -233,6 +233,7 @@ def answer(source: Source, place: Place, name: str, seed: int, console: Console)
         "key": answer_key(place, name, seed, stream.config),
         "trials": getattr(arm, "trials", 1),
         "chosen": dict(getattr(arm, "chosen", {})),
+        "sizes": dict(getattr(arm, "sizes", {})),
     }
     write_atomically(path.with_suffix(".json"), json.dumps(note, default=str).encode())
 

@@ -73,6 +73,7 @@ def test_finetuning_publishes_a_version_every_night_that_knows_all_events_before
     metadata = len(STREAM.item_attributes) + len(STREAM.user_attributes)
     through = [chain.registry.manifest(chain.version(n))["trained_through_seq"] for n in range(3)]
     assert through == [metadata + step["row"] for step in chain.steps]
+    assert all(step["seconds"] > 0 and step["cpu_seconds"] > 0 for step in chain.steps)
 
 
 def test_a_chain_that_was_cut_short_goes_on_and_ends_the_same(start, finetuned, tmp_path):
