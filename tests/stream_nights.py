@@ -17,14 +17,12 @@ from typing import Any, Final
 
 import numpy as np
 
-from model.slow.schema import write_schema
-from model.storage.event_log import open_log
-from model.workspace import Config, Workspace
+from model.workspace import Config
 from pipelines.console import Console
-from pipelines.evaluation.chain import schema_of
 from pipelines.evaluation.protocols.registry import open_streams
 from pipelines.evaluation.sealed_log import events_between, metadata_of
 from pipelines.evaluation.stream import Stream
+from pipelines.evaluation.trial import train_on
 from tests.nights import append
 from tests.sabotage import KINDS, entries_of, made, night_of, table, tell
 
@@ -63,18 +61,9 @@ class Truth:
 
 def make_home(home: Path, stream: Stream, seed: int) -> None:
     """A workspace with the history of a stream, and a model trained on it."""
-    from pipelines.train import train
-
-    home.mkdir()
-    workspace = Workspace(home)
     if stream.config != Config():
         raise ValueError(f"{stream.name} has settings of its own")
-    write_schema(schema_of(stream), workspace.schema_path)
-    open_log(workspace.log_path).close()
-    append(home, metadata_of(stream))
-    append(home, events_between(stream, 0, stream.bootstrap))
-    now_ms = int(stream.events.timestamp_ms[stream.bootstrap])
-    train(workspace, until_ms=None, seed=seed, now_ms=now_ms, console=Console(quiet=True))
+    train_on(stream, stream.bootstrap, home, seed=seed, console=Console(quiet=True))
 
 
 def nights(

@@ -13,7 +13,7 @@ from pipelines.evaluation.chain import Nights
 
 OURS: Final = "ours"
 
-_MEMORY_OFF: Final[Mapping[str, Any]] = {
+MEMORY_OFF: Final[Mapping[str, Any]] = {
     "trending_weight": 0.0,
     "cross_weight": 0.0,
     "fast_weight": 0.0,
@@ -56,14 +56,14 @@ class ProductArm:
 
 
 PRODUCT: Final[Mapping[str, ProductArm]] = {
-    "slow": ProductArm("none", "slow model, never taught again", _MEMORY_OFF),
-    "slow+finetune": ProductArm("finetune", "slow model, fine-tuned every night", _MEMORY_OFF),
-    "slow+retrain": ProductArm("retrain", "slow model, retrained every night", _MEMORY_OFF),
+    "slow": ProductArm("none", "slow model, never taught again", MEMORY_OFF),
+    "slow+finetune": ProductArm("finetune", "slow model, fine-tuned every night", MEMORY_OFF),
+    "slow+retrain": ProductArm("retrain", "slow model, retrained every night", MEMORY_OFF),
     "slow+errormemory": ProductArm(
-        "none", "slow model and a memory of its errors", _MEMORY_OFF, kind="error memory"
+        "none", "slow model and a memory of its errors", MEMORY_OFF, kind="error memory"
     ),
     "slow+errormemory+finetune": ProductArm(
-        "finetune", "memory of errors, fine-tuned every night", _MEMORY_OFF, kind="error memory"
+        "finetune", "memory of errors, fine-tuned every night", MEMORY_OFF, kind="error memory"
     ),
     "slow+fast": ProductArm("none", "slow model and fast memory, never consolidated"),
     OURS: ProductArm("consolidate", "slow model, fast memory, consolidation"),
@@ -99,10 +99,10 @@ PRODUCT: Final[Mapping[str, ProductArm]] = {
         night={"select_share": 0.5, "selection": "lot"},
     ),
     "slow+tuned": ProductArm(
-        "none", "slow model after a search for its settings", _MEMORY_OFF, {"tuning_share": 0.5}
+        "none", "slow model after a search for its settings", MEMORY_OFF, {"tuning_share": 0.5}
     ),
-    "wide": ProductArm("none", "wide half alone", _MEMORY_OFF, {"halves": "wide"}),
-    "deep": ProductArm("none", "deep half alone", _MEMORY_OFF, {"halves": "deep"}),
+    "wide": ProductArm("none", "wide half alone", MEMORY_OFF, {"halves": "wide"}),
+    "deep": ProductArm("none", "deep half alone", MEMORY_OFF, {"halves": "deep"}),
     "ours-trending": ProductArm(
         "consolidate", "ours without the row everyone", {"trending_weight": 0.0}
     ),

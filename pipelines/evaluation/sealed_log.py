@@ -23,15 +23,20 @@ def write_log(stream: Stream, path: Path) -> None:
     unfinished = path.with_suffix(".unfinished")
     for suffix in ("", "-wal", "-shm"):
         unfinished.with_name(unfinished.name + suffix).unlink(missing_ok=True)
-    log = open_log(unfinished)
+    write_rows(stream, len(stream), unfinished)
+    unfinished.rename(path)
+
+
+def write_rows(stream: Stream, stop: int, path: Path) -> None:
+    """Writes the first rows of a stream as an event log that more can be appended to."""
+    log = open_log(path)
     try:
         start_ms = int(stream.events.timestamp_ms[0])
         log.append(metadata_of(stream), start_ms)
-        for start in range(0, len(stream), _CHUNK):
-            log.append(events_between(stream, start, min(start + _CHUNK, len(stream))), start_ms)
+        for start in range(0, stop, _CHUNK):
+            log.append(events_between(stream, start, min(start + _CHUNK, stop)), start_ms)
     finally:
         log.close()  # the last connection folds the write-ahead log into the file
-    unfinished.rename(path)
 
 
 def metadata_of(stream: Stream) -> list[Entry]:
