@@ -12,6 +12,8 @@ from pipelines.baselines.registry import BASELINES
 from pipelines.evaluation.chain import Nights
 
 OURS: Final = "ours"
+SLEEPS_EVERY: Final = 6
+"""Nights from one that happens to the next for the arms that are deprived of sleep."""
 
 MEMORY_OFF: Final[Mapping[str, Any]] = {
     "trending_weight": 0.0,
@@ -32,6 +34,7 @@ class ProductArm:
       night: Changes to the settings of the night.
       kind: The product itself, the slow model with a memory of its errors, or a placebo
         that gives every user another user's memory.
+      every: One night in so many happens, the others are skipped.
       words: What the arm is, in words.
     """
 
@@ -41,6 +44,7 @@ class ProductArm:
     slow: Mapping[str, Any] = field(default_factory=dict)
     night: Mapping[str, Any] = field(default_factory=dict)
     kind: Literal["product", "error memory", "another user"] = "product"
+    every: int = 1
 
     def config(self, base: Config) -> Config:
         """The protocol's settings with this arm's changes."""
@@ -67,6 +71,16 @@ PRODUCT: Final[Mapping[str, ProductArm]] = {
     ),
     "slow+fast": ProductArm("none", "slow model and fast memory, never consolidated"),
     OURS: ProductArm("consolidate", "slow model, fast memory, consolidation"),
+    "ours-memory": ProductArm("consolidate", "ours without the fast memory by day", MEMORY_OFF),
+    "ours-sleepless": ProductArm(
+        "consolidate", "ours, five nights in six skipped", every=SLEEPS_EVERY
+    ),
+    "ours-memory-sleepless": ProductArm(
+        "consolidate",
+        "ours without the fast memory by day, five nights in six skipped",
+        MEMORY_OFF,
+        every=SLEEPS_EVERY,
+    ),
     "ours+leash": ProductArm(
         "consolidate", "ours, nights held near the served model", night={"drift_target": 0.01}
     ),

@@ -44,15 +44,17 @@ class ChainPlan:
       nights: What happens at night.
       config: All settings.
       seed: Decides everything random.
+      every: One night in so many happens, the others are skipped.
     """
 
     nights: Nights
     config: Config
     seed: int
+    every: int = 1
 
     def first(self) -> "ChainPlan":
         """The plan of the version that the chain starts from."""
-        return dataclasses.replace(self, nights="none")
+        return dataclasses.replace(self, nights="none", every=1)
 
 
 class Chain:
@@ -120,7 +122,11 @@ def make_chain(
                 sealed.show(row)
                 job = _Job(stream, sealed, chain.registry, plan, console)
                 started, cpu_started = time.perf_counter(), time.process_time()
-                step = job.train() if not chain.steps else job.night()
+                number = len(chain.steps)
+                if number % plan.every:
+                    step = {"version": chain.version(number - 1), "verdict": "skipped"}
+                else:
+                    step = job.night() if number else job.train()
                 spent = {
                     "seconds": round(time.perf_counter() - started, 3),
                     "cpu_seconds": round(time.process_time() - cpu_started, 3),

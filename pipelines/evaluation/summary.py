@@ -21,7 +21,7 @@ COVERAGE: Final = "coverage@10"
 
 _PARENTS: Final = ("ours", "slow+fast")
 _OUTCOME: Final = ("logloss", "auc", "ece")
-_VERDICTS: Final = ("published", "refused", "nothing_new")
+_VERDICTS: Final = ("published", "refused", "nothing_new", "skipped")
 
 
 @dataclass(frozen=True)

@@ -248,7 +248,8 @@ def test_the_page_says_how_nights_ended_what_they_cost_and_how_large_the_model_i
     assert nights == {
         "ours": {
             "count": 3, "published": 1, "refused": 1, "nothing_new": 1,
-            "failed": {"quality": 1, "drift": 1}, "seconds": 180.0, "cpu_seconds": 270.0,
+            "skipped": 0, "failed": {"quality": 1, "drift": 1},
+            "seconds": 180.0, "cpu_seconds": 270.0,
         }
     }  # fmt: skip
     page = path.with_suffix(".md").read_text("utf-8")
