@@ -160,7 +160,7 @@ def reversal(
       console: Where to report.
 
     Returns:
-      By `on` and `off`.
+      By `on`, `own` (what the user did counts, what others did does not) and `off`.
     """
     world, visits = simulate(size, seed)
     known = visits.user[visits.arrived_ms < _TURN_MS]
@@ -189,10 +189,16 @@ def _recommenders(workspace: Workspace, log: EventLog) -> dict[str, Recommender]
     registry, config = Registry(workspace.models), load_config(workspace.config_path)
     version = str(registry.current())
     folder, manifest = registry.open(version), registry.manifest(version)
-    off = dataclasses.replace(config.memory, **MEMORY_OFF)
+    changes: dict[str, Mapping[str, Any]] = {
+        "on": {},
+        "own": {"trending_weight": 0.0, "cross_weight": 0.0},
+        "off": MEMORY_OFF,
+    }
     return {
-        name: Recommender.open(folder, manifest, log, config.events, memory)
-        for name, memory in (("on", config.memory), ("off", off))
+        name: Recommender.open(
+            folder, manifest, log, config.events, dataclasses.replace(config.memory, **changed)
+        )
+        for name, changed in changes.items()
     }
 
 

@@ -44,7 +44,7 @@ def test_users_of_a_small_world_are_turned_and_followed(tmp_path):
     workspace = until_the_turn(tmp_path / "home", QUICK, seed=0, console=Console(quiet=True))
     plan = Plan(users=8, events=4, told="clicks")
     found = reversal(workspace, QUICK, plan, seed=0, console=Console(quiet=True))
-    assert set(found) == {"on", "off"}
+    assert set(found) == {"on", "own", "off"}
     for turn in found.values():
         assert turn.before.shape == (8,)
         assert turn.after.shape == (8, 5)
