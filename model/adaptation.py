@@ -221,7 +221,7 @@ class Adaptation:
         most = min(_COMPARED, len(known))
         self._compared = 1 + np.sort(np.argsort(-known, kind="stable")[:most])
         self._vectors = np.ascontiguousarray(scorer.vectors[self._compared])
-        self._bias = scorer.bias[self._compared]
+        self._bias = np.float32(scorer.trust) * scorer.bias[self._compared]
         squared = np.square(self._vectors, dtype=np.float64).sum(axis=1)
         self._length = float(np.sqrt(squared.mean())) if squared.any() else 1.0
         self._states: OrderedDict[str, _State] = OrderedDict()
@@ -333,9 +333,12 @@ class Adaptation:
         )
         hidden = scorer.hidden(scorer.history_inputs(batch, vectors), batch.attributes)
         chances = scorer.probabilities(hidden, vectors, numbers[:, None])
-        wide = scorer.wide(scorer.space.wide_rows(batch), len(self._catalogue))
-        query = scorer.queries(hidden)
-        own = np.einsum("bd,bd->b", query, vectors[numbers]) + self._catalogue.bias[numbers]
+        trust, n_items = np.float32(scorer.trust), len(self._catalogue)
+        wide = trust * scorer.wide(scorer.space.wide_rows(batch), n_items)
+        wide += scorer.lifted(batch.liked, n_items)
+        query = trust * scorer.queries(hidden)
+        own = np.einsum("bd,bd->b", query, vectors[numbers])
+        own = own + trust * self._catalogue.bias[numbers]
         own = own + wide[np.arange(len(met)), numbers]
         scores = row_by_row(query, self._vectors.T) + self._bias + wide[:, self._compared]
         return [

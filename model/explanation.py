@@ -14,6 +14,7 @@ from model.fast.exemplars import Episode
 from model.fast.lessons import Lesson
 from model.fast_wide import Active
 from model.slow.features import PADDING, QueryBatch
+from model.slow.nearby import PLACES
 from model.slow.scorer import FloatArray, SlowScorer
 
 _MOST_CAUSES: Final = 5
@@ -26,7 +27,8 @@ class Cause:
     """One thing that moved an item's score.
 
     Attributes:
-      kind: `cross` (the slow wide half remembered a pair), `history` (the slow deep half
+      kind: `cross` (the slow wide half remembered a pair, by its weight or by counts),
+        `history` (the slow deep half
         reacts to an event), `trending`, `recent` (what others choose beside it of late, or
         do under the same circumstances, or that people come back to such), `lesson` (what
         fails or works with the user's like) or `surprise` (an event that the slow model did
@@ -103,7 +105,8 @@ class Explainer:
         text = "trending now" if trending > 0 else "cooler than usual now"
         causes = [Cause("trending", text, trending)]
         causes += [
-            self._recent(grounds.active, row, added) for row, added in grounds.found.of_item(number)
+            self._recent(grounds.active, grounds.batch.liked[0], row, added)
+            for row, added in grounds.found.of_item(number)
         ]
         slots = set(self._catalogue.attribute_slots(number))
         applying = [one for one in grounds.lessons if one.attribute in slots]
@@ -114,11 +117,17 @@ class Explainer:
         ]
         return causes
 
-    def _recent(self, active: Active, row: int, added: float) -> Cause:
+    def _recent(self, active: Active, liked: NDArray[np.int32], row: int, added: float) -> Cause:
         if row < len(active.liked):
             number = active.liked[row]
             text = f"others chose this beside {self._catalogue.title(number)}"
             return Cause("recent", text, added, self._catalogue.ids[number])
+        beyond = row - len(active.rows) - len(active.liked)
+        if beyond >= 0:
+            number = liked[beyond % PLACES]
+            title = self._catalogue.title(number)
+            text = f"often chosen near {title}" if beyond < PLACES else f"people return to {title}"
+            return Cause("cross", text, added, self._catalogue.ids[number])
         if row >= len(active.rows):
             number = active.liked[row - len(active.rows)]
             return Cause(

@@ -14,6 +14,7 @@ from model.fast.memory import FastMemory
 from model.fast.mixing import PLACES, Mixing
 from model.fast.trending import CROSS_HALF_LIVES
 from model.moments import Moments
+from model.slow.scorer import Near
 
 FloatArray = NDArray[np.float32]
 
@@ -107,12 +108,17 @@ class FastWide:
         recent = liked[: len(self._place_factors)] if self._liked_say else []
         return Active(recent, [slot for slot in slots if slot not in self._says_nothing])
 
-    def found(self, active: Active, now_ms: int) -> Found:
-        """What the active rows add to which items, and returns to the liked ones.
+    def found(self, active: Active, near: Near, now_ms: int) -> Found:
+        """What is added to which items: chances of one item add up.
 
-        A slot is a row of `active`; beyond them come the returns, in the order of `liked`.
+        A slot is a row of `active`; beyond them come returns to the liked items, in the order
+        of `liked`, then what the slow model says is chosen near these, by chance.
         """
         n_liked, rows = len(active.liked), active.rows
+        beyond = len(rows) + n_liked
+        slow = Found(beyond + near.chance, near.item, np.zeros_like(near.lift), near.lift)
+        if not rows:
+            return slow
         places = self._place_factors[:n_liked]
         factors = np.concatenate([places, self._slot_factors[list(active.slots)]])
         chances = np.concatenate([self._nearby[:n_liked], np.zeros(len(active.slots))])
@@ -123,21 +129,22 @@ class FastWide:
         )
         liked = np.array(active.liked, np.int64)
         lift = (self._again[:n_liked] / present[-1, liked]).astype(np.float32)
+        again = np.zeros(n_liked, np.float32)
         return Found(
-            np.concatenate([crosses.slot, len(rows) + np.arange(n_liked)]),
-            np.concatenate([crosses.item, liked]),
-            np.concatenate([crosses.added, np.zeros(n_liked, np.float32)]),
-            np.concatenate([crosses.lift, lift]),
+            np.concatenate([crosses.slot, len(rows) + np.arange(n_liked), slow.slot]),
+            np.concatenate([crosses.item, liked, slow.item]),
+            np.concatenate([crosses.added, again, slow.added]),
+            np.concatenate([crosses.lift, lift, slow.lift]),
         )
 
-    def row(self, active: Active, now_ms: int) -> FloatArray:
-        """[items] trending and crosses together."""
-        if self._silent:  # nothing of it counts, so nothing is worked out
-            return np.zeros(len(self._catalogue), np.float32)
-        trending = self.trending(now_ms)
-        if not active.liked and not active.slots:
+    def row(self, active: Active, near: Near, now_ms: int) -> FloatArray:
+        """[items] trending and crosses together, with what the slow model says is near."""
+        n_items = len(self._catalogue)
+        # what does not count is not worked out
+        trending = np.zeros(n_items, np.float32) if self._silent else self.trending(now_ms)
+        if not active.rows and not len(near.item):
             return trending
-        added = self.found(active, now_ms).of_items(len(trending))
+        added = self.found(active, near, now_ms).of_items(n_items)
         return np.asarray(trending + added, np.float32)
 
     def lessons(self, segments: Sequence[int], now_ms: int) -> FloatArray | None:

@@ -42,11 +42,11 @@ def similar(recommender: Recommender, item_id: str, by: By, n: int, now_ms: int)
     allowed[[0, number]] = False
     candidates = np.flatnonzero(allowed)
     if by != "behaviour" and not recommender.catalogue.is_described(number):
-        affinity = recommender.affinity(number)[candidates]
+        affinity = _affinity(recommender, number)[candidates]
         return _ranked(recommender, candidates, affinity, n, "behaviour")
     parts: list[FloatArray] = []
     if by != "content":
-        parts.append(recommender.affinity(number)[candidates])
+        parts.append(_affinity(recommender, number)[candidates])
     if by != "behaviour":
         parts.append(_content(recommender, number, candidates))
     scores = parts[0] if len(parts) == 1 else _standard(parts[0]) + _standard(parts[1])
@@ -74,10 +74,27 @@ def popular(recommender: Recommender, window: str, n: int, now_ms: int) -> Ranke
     )
 
 
+def _affinity(recommender: Recommender, item: int) -> FloatArray:
+    """[items] log-odds of success for one whose taste is this item alone, by number."""
+    scorer, catalogue = recommender.scorer, recommender.catalogue
+    alone = np.array([[item]], np.int32)
+    match = catalogue.vectors @ catalogue.vectors[item] + catalogue.bias
+    if item < scorer.space.items.size:
+        match += scorer.wide(alone, len(catalogue))[0]
+    return np.asarray(scorer.trust * match + scorer.lifted(alone, len(catalogue))[0], np.float32)
+
+
+def _content_vectors(recommender: Recommender, items: NDArray[np.integer]) -> FloatArray:
+    """[items, d] what the attributes alone say of items, by number; zeros for nothing."""
+    scorer = recommender.scorer
+    known = np.where(items < scorer.space.items.size, items, 0)
+    return np.asarray(recommender.catalogue.vectors[items] - scorer.id_vectors[known])
+
+
 def _content(recommender: Recommender, number: int, candidates: NDArray[np.intp]) -> FloatArray:
     """[candidates] cosine of what the attributes say."""
-    own = recommender.content_vectors(np.array([number]))[0]
-    others = recommender.content_vectors(candidates)
+    own = _content_vectors(recommender, np.array([number]))[0]
+    others = _content_vectors(recommender, candidates)
     lengths = np.linalg.norm(others, axis=1) * np.linalg.norm(own)
     return np.asarray(others @ own / np.maximum(lengths, np.float32(1e-12)))
 

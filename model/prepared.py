@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from model.fast.lessons import Lesson
 from model.fast_wide import Active
 from model.slow.features import PADDING, QueryBatch
-from model.slow.scorer import FloatArray
+from model.slow.scorer import FloatArray, Near
 from model.views import View
 
 
@@ -24,7 +24,8 @@ class Prepared(NamedTuple):
       view: The user's memory.
       batch: The one request, as the slow model reads it.
       active: The rows of fast crosses that it activates.
-      fast: [items] the fast wide part.
+      fast: [items] the fast wide part, and what the slow model says is chosen nearby.
+      near: The latter by itself.
       own: [d] the user's fast weights.
       shift: How far the user's outcomes lie off the slow model's chances, in log-odds.
       lessons: [items] the same by what was learned about others like the user; None for
@@ -36,6 +37,7 @@ class Prepared(NamedTuple):
     batch: QueryBatch
     active: Active
     fast: FloatArray
+    near: Near
     own: FloatArray
     shift: float
     lessons: FloatArray | None

@@ -28,7 +28,7 @@ from model.recollection import Fate, Recollection, fate_of, recollection
 from model.request import PARTS, Query, Recommendation
 from model.slow.bundle import load_bundle
 from model.slow.features import QueryBatch
-from model.slow.scorer import FloatArray, Slow, SlowScorer
+from model.slow.scorer import FloatArray, Near, Slow, SlowScorer
 from model.snapshot import Snapshot
 from model.storage.event_log import ReadableLog
 from model.views import View, Views
@@ -53,6 +53,9 @@ class Recommender:
 
     Attributes:
       version: The model version.
+      scorer: The slow model's arithmetic.
+      catalogue: The items.
+      memory: What is remembered of everyone.
     """
 
     def __init__(  # noqa: PLR0913 - what a memory is a function of
@@ -66,7 +69,7 @@ class Recommender:
         snapshot: Snapshot | None = None,
     ) -> None:
         self.version = version
-        self._scorer = scorer
+        self.scorer = scorer
         self._log = log
         self._config = memory
         self.catalogue = Catalogue(scorer)
@@ -76,7 +79,12 @@ class Recommender:
         self._fast = FastWide(self.memory, self.catalogue, self._moments, memory, mixing)
         # how far the slow model is to be trusted was learned for what stands beside the memory
         alone = not memory.moves_scores
-        self._mixing = dataclasses.replace(mixing, slow=1.0, bias=1.0) if alone else mixing
+        trust = scorer.trust
+        self._mixing = (
+            dataclasses.replace(mixing, slow=trust, bias=trust, slow_nearby=1.0)
+            if alone
+            else mixing
+        )
         self._fast_factor = np.float32(memory.fast_weight * mixing.fast)
         adaptation = Adaptation(scorer, self.catalogue, memory, self._moments.of_event)
         self._views = Views(
@@ -175,7 +183,8 @@ class Recommender:
         view, now_ms = self._views.of(query), query.now_ms
         slots = self._moments.of_request(query.context, now_ms)
         active = self._fast.active(view.liked, slots)
-        fast = self._fast.row(active, now_ms)
+        near = self._near(view)
+        fast = self._fast.row(active, near, now_ms)
         weight, mixing = self._config.lesson_weight, self._mixing
         lessons = self._fast.lessons(view.segments, now_ms) if weight else None
         if lessons is not None:
@@ -186,6 +195,7 @@ class Recommender:
             batch=view.at(slots),
             active=active,
             fast=fast,
+            near=near,
             own=view.personal.weights.at(now_ms).astype(np.float32) * self._fast_factor,
             shift=weight * mixing.own_outcomes * view.personal.chance.shift(now_ms),
             lessons=lessons,
@@ -202,7 +212,7 @@ class Recommender:
 
     def lesson_words(self, lesson: Lesson) -> tuple[str, str]:
         """To whom a lesson applies and to what, as `name=value`."""
-        space = self._scorer.space
+        space = self.scorer.space
         return space.query_attributes.words(lesson.segment), space.item_attributes.words(
             lesson.attribute
         )
@@ -217,7 +227,7 @@ class Recommender:
         judged = [] if actor is None else self._views.judged(actor)
         met = [one for one in judged if one.episode.event_id == event_id]
         told = self.memory.told(row, self.catalogue)
-        return fate_of(row, met[0] if met else None, told, self.catalogue, self._scorer.space)
+        return fate_of(row, met[0] if met else None, told, self.catalogue, self.scorer.space)
 
     def seen(self, query: Query) -> NDArray[np.int64]:
         """Numbers of the items that the one who asks has come across."""
@@ -237,8 +247,8 @@ class Recommender:
         view, now_ms = self._views.of(query), query.now_ms
         slots = self._moments.of_request(query.context, now_ms)
         batch = view.at(slots)
-        hidden = self._scorer.hidden(view.inputs, batch.attributes)
-        slow = self._scorer.score_hidden(hidden, self._rows(view, batch), self.catalogue.vectors)
+        hidden = self.scorer.hidden(view.inputs, batch.attributes)
+        slow = self.scorer.score_hidden(hidden, self._rows(view, batch), self.catalogue.vectors)
         wide, lifts = self._fast.parts(view.liked, slots, now_ms)
         lessons = self._fast.lessons(view.segments, now_ms)
         n_levels, bias = len(self._mixing.trending), self.catalogue.bias
@@ -246,7 +256,9 @@ class Recommender:
         own = self.catalogue.vectors @ own
         last = np.stack([own, bias * 0.0 if lessons is None else lessons])
         first = [slow.wide + slow.deep, bias + wide[:n_levels], bias[None, :]]
-        return np.concatenate([*first, wide[n_levels:], last]), lifts
+        near = view.near
+        nearby = np.bincount(near.item, near.lift, len(bias)).astype(np.float32)
+        return np.concatenate([*first, wide[n_levels:], last]), np.vstack([lifts, nearby])
 
     def scores(self, requests: Sequence[Prepared]) -> FloatArray:
         """[requests, items] every item's score, -inf for one that could not be shown then.
@@ -263,20 +275,6 @@ class Recommender:
             row[n_items:] = -np.inf  # came after the request was prepared
         return total
 
-    def affinity(self, item: int) -> FloatArray:
-        """[items] log-odds of success for one whose taste is this item alone, by number."""
-        catalogue = self.catalogue
-        crosses = np.zeros(len(catalogue), np.float32)
-        if item < self._scorer.space.items.size:
-            crosses = self._scorer.wide(np.array([[item]], np.int32), len(catalogue))[0]
-        match = catalogue.vectors @ catalogue.vectors[item]
-        return np.asarray(match + catalogue.bias + crosses)
-
-    def content_vectors(self, items: NDArray[np.integer]) -> FloatArray:
-        """[items, d] what the attributes alone say of items, by number; zeros for nothing."""
-        known = np.where(items < self._scorer.space.items.size, items, 0)
-        return np.asarray(self.catalogue.vectors[items] - self._scorer.id_vectors[known])
-
     def probabilities(
         self,
         requests: Sequence[Prepared],
@@ -289,7 +287,7 @@ class Recommender:
         says of the requests is not worked out again.
         """
         hidden = self.hidden(requests) if hidden is None else hidden
-        said = self._scorer.probabilities(hidden, self.catalogue.vectors, items)
+        said = self.scorer.probabilities(hidden, self.catalogue.vectors, items)
         if said is None:
             return None
         shifts = np.array([[request.shift] for request in requests])
@@ -309,7 +307,7 @@ class Recommender:
 
     def hidden(self, requests: Sequence[Prepared]) -> FloatArray:
         """[requests, trunk] what the slow model's trunk makes of each request."""
-        each = [self._scorer.hidden(r.view.inputs, r.batch.attributes) for r in requests]
+        each = [self.scorer.hidden(r.view.inputs, r.batch.attributes) for r in requests]
         return each[0] if len(each) == 1 else np.concatenate(each)
 
     def _slow(self, requests: Sequence[Prepared]) -> Slow:
@@ -317,7 +315,7 @@ class Recommender:
         hidden = self.hidden(requests)
         rows = [self._rows(request.view, request.batch) for request in requests]
         table = rows[0] if len(rows) == 1 else side_by_side(rows)
-        slow = self._scorer.score_hidden(hidden, table, self.catalogue.vectors)
+        slow = self.scorer.score_hidden(hidden, table, self.catalogue.vectors)
         if (trust := np.float32(self._mixing.slow)) == 1.0:
             return slow
         return slow._replace(wide=trust * slow.wide, deep=trust * slow.deep)
@@ -327,9 +325,14 @@ class Recommender:
         bias, factor = self.catalogue.bias, np.float32(self._mixing.bias)
         return bias if factor == 1.0 else factor * bias
 
+    def _near(self, view: View) -> Near:
+        """What the slow model says is chosen nearby, as far as it counts."""
+        factor = np.float32(self._mixing.slow_nearby)
+        return view.near if factor == 1.0 else view.near._replace(lift=factor * view.near.lift)
+
     def _rows(self, view: View, batch: QueryBatch) -> NDArray[np.int32]:
         moment = batch.attributes[:, view.history.attributes.shape[1] :]
-        return np.concatenate([view.rows, self._scorer.space.attribute_rows(moment)], axis=1)
+        return np.concatenate([view.rows, self.scorer.space.attribute_rows(moment)], axis=1)
 
     def _top(
         self, scores: FloatArray, query: Query, view: View, *, exclude_seen: bool
@@ -362,7 +365,7 @@ class Recommender:
             trust=self._mixing.slow,
             trending=self._fast.trending(now_ms),
             active=prepared.active,
-            found=self._fast.found(prepared.active, now_ms),
+            found=self._fast.found(prepared.active, prepared.near, now_ms),
             lessons=as_added(self.memory.lessons.of(view.segments, now_ms), factor),
             given=given,
         )
@@ -370,10 +373,11 @@ class Recommender:
     def _reply(self, query: Query, scored: _Scored, fallback: str | None) -> Recommendation:
         catalogue, (prepared, slow, own, scores, top) = self.catalogue, scored
         probabilities = self.probabilities([prepared], top[None, :], slow.hidden)
+        near = prepared.near.of_items(1, len(catalogue))[0]
         parts = {
-            "slow_wide": slow.wide[0],
+            "slow_wide": slow.wide[0] + near,
             "slow_deep": slow.deep[0],
-            "fast_wide": prepared.fast,
+            "fast_wide": prepared.fast - near,
             "fast_deep": own,
             "bias": self._bias(),
         }

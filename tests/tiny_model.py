@@ -9,8 +9,10 @@ from model.slow.bundle import Bundle, Calibration, make_bundle
 from model.slow.columns import Metadata, event_columns
 from model.slow.config import SlowConfig
 from model.slow.examples import Examples
+from model.slow.mixture import no_mixture
+from model.slow.nearby import PLACES
 from model.slow.parameters import initial_parameters
-from model.slow.space import admitted, fit_space, success_counts
+from model.slow.space import admitted, fit_space, nearby, success_counts
 from tests.worlds import SCHEMA, metadata, ratings
 
 CONFIG = SlowConfig(
@@ -83,7 +85,17 @@ def tiny_model(seed=0, config=CONFIG) -> TinyModel:
     table = admitted(examples, everything, config)
     table = table._replace(weights=rng.normal(scale=0.05, size=len(table.items)).astype(np.float32))
     counts = success_counts(examples, everything)
+    near = nearby(examples, everything, config)
     parameters = initial_parameters(space, described.item, counts, table, config, rng)
+    parameters |= {**near.arrays(), **no_mixture()}
+    parameters["trust"] = np.array([0.8], np.float32)
+    parameters["nearby_weights"] = np.geomspace(0.2, 0.02, PLACES).astype(np.float32)
+    parameters["return_weights"] = np.geomspace(0.01, 0.001, PLACES).astype(np.float32)
     for name in _STARTS_AT_ZERO:
         parameters[name] = rng.normal(scale=0.1, size=parameters[name].shape).astype(np.float32)
     return TinyModel(make_bundle(space, parameters, Calibration(0.9, 0.1)), examples)
+
+
+def halves_alone(bundle: Bundle) -> Bundle:
+    """The same model without what is chosen nearby."""
+    return make_bundle(bundle.space, {**bundle.parameters, **no_mixture()}, bundle.calibration)

@@ -97,9 +97,12 @@ def _moved(night: Night, candidate: Bundle, which: NDArray[np.intp]) -> dict[str
 def _parts(bundle: Bundle, night: Night, which: NDArray[np.intp]) -> dict[str, NDArray[Any]]:
     """[requests, items] each part of the score, without the unknown item."""
     scorer = SlowScorer(bundle)
-    slow = scorer.score(night.examples.queries(which))
-    bias = np.broadcast_to(scorer.bias, slow.deep.shape)
-    return {"wide": slow.wide[:, 1:], "deep": slow.deep[:, 1:], "bias": bias[:, 1:]}
+    queries = night.examples.queries(which)
+    slow, trust = scorer.score(queries), np.float32(scorer.trust)
+    near = scorer.lifted(queries.liked, slow.deep.shape[1])
+    bias = np.broadcast_to(trust * scorer.bias, slow.deep.shape)
+    parts = {"wide": trust * slow.wide + near, "deep": trust * slow.deep, "bias": bias}
+    return {name: part[:, 1:] for name, part in parts.items()}
 
 
 def _top(scores: Any, night: Night, which: NDArray[np.intp]) -> NDArray[np.intp]:

@@ -128,9 +128,7 @@ class _Pair:
 
 def _n_listed(bundle: Bundle, examples: Examples, which: NDArray[np.intp]) -> int:
     """How many different items the top 10 of these requests hold."""
-    scorer = SlowScorer(bundle)
-    slow = scorer.score(examples.queries(which))
-    scores: NDArray[Any] = slow.wide + slow.deep + scorer.bias
+    scores: NDArray[Any] = SlowScorer(bundle).scores(examples.queries(which))
     row, item = examples.seen(which)
     scores[row, item] = -np.inf
     scores[:, 0] = -np.inf

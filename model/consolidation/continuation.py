@@ -32,10 +32,11 @@ from model.slow.config import SlowConfig
 from model.slow.evaluation import evaluate
 from model.slow.examples import Examples
 from model.slow.extension import described, grown, grown_space, growth, with_crosses
+from model.slow.nearby import Nearby, merged
 from model.slow.parameters import Parameters, log_share, share
 from model.slow.reference import Guidance, Probes, Teacher
 from model.slow.scorer import SlowScorer
-from model.slow.space import admitted, success_counts
+from model.slow.space import admitted, nearby, success_counts
 from model.slow.training import OnProgress, Plan, Trainer
 
 Positions = NDArray[np.intp]
@@ -282,7 +283,7 @@ def _plan(night: Night, slow: SlowConfig, config: NightConfig, seed: int) -> Pla
 
 
 def _prepared(night: Night, new: Positions, config: SlowConfig) -> Bundle:
-    """The served model with what needs no training: attributes, crosses, popularity."""
+    """The served model with what needs no training: attributes, crosses, counts, popularity."""
     examples = night.examples
     learned = np.concatenate([night.old, new])
     bundle = described(night.served, night.metadata)
@@ -292,7 +293,9 @@ def _prepared(night: Night, new: Positions, config: SlowConfig) -> Bundle:
     p["item_share"] = share(now)
     # the bias is log popularity plus what training made of it, which stays
     p["item_bias"] = p["item_bias"] + (log_share(now) - log_share(before))
-    return Bundle(bundle.space, p, bundle.calibration)
+    fresh = nearby(examples, new, config)
+    p |= merged(Nearby.of(p), fresh, config.nearby_per_row).arrays()
+    return make_bundle(bundle.space, p, bundle.calibration)
 
 
 def _calibration(night: Night, events: Positions) -> Calibration | None:

@@ -76,8 +76,7 @@ def drift(
 def _log_chances(
     scorer: SlowScorer, examples: Examples, which: NDArray[np.intp], n_known: int
 ) -> NDArray[np.float64]:
-    slow = scorer.score(examples.queries(which))
-    scores = (slow.wide + slow.deep + scorer.bias)[:, 1:n_known]
+    scores = scorer.scores(examples.queries(which))[:, 1:n_known]
     return log_softmax(scores.astype(np.float64))
 
 

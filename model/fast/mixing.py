@@ -33,6 +33,8 @@ class Mixing:
       nearby: For each of `PLACES`, the same by the lifts of crosses: a chance, as far as
         `liked` and the slow model leave one.
       again: For each of `PLACES`, the chance of a return to a success of that long ago.
+      slow_nearby: On the chances by which the slow model mixes in what was chosen nearby:
+        what crosses of late say as well is not said twice.
       context: By attribute of the moment, one for each half-life of fast crosses.
       other_context: The same for an attribute that is not among them.
       fast: On the users' fast weights.
@@ -47,6 +49,7 @@ class Mixing:
     liked: tuple[tuple[float, ...], ...] = ((0.6, 0.5), (0.4, 0.25), (0.1, 0.2))
     nearby: tuple[float, ...] = (0.02, 0.02, 0.02)
     again: tuple[float, ...] = (0.001, 0.001, 0.001)
+    slow_nearby: float = 1.0
     context: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     other_context: tuple[float, ...] = (0.3, 0.2)
     fast: float = 1.0
@@ -63,6 +66,7 @@ class Mixing:
             "liked": [list(row) for row in self.liked],
             "nearby": list(self.nearby),
             "again": list(self.again),
+            "slow_nearby": self.slow_nearby,
             "context": {name: list(row) for name, row in self.context.items()},
             "other_context": list(self.other_context),
             "fast": self.fast,
@@ -78,7 +82,7 @@ class Mixing:
         model's popularity, residuals of crosses by place and by attribute, the users' fast
         weights, lessons. The shares of the row `everyone` have factors of their own, none below
         0; what the residual of a half-life says is what all the shares at it and below say
-        together. Lifts: `nearby`, then `again`.
+        together. Lifts: `nearby`, `again`, then those of the slow model.
 
         Args:
           fields: Attributes of the moment.
@@ -87,9 +91,8 @@ class Mixing:
         context = [self.context.get(name, self.other_context) for name in fields]
         liked = chain(*self.liked)
         parts = [self.slow, *steps, *liked, *chain(*context), self.fast, self.lessons]
-        return Factors(
-            np.array(parts, np.float64), np.array([*self.nearby, *self.again], np.float64)
-        )
+        chances = [*self.nearby, *self.again, self.slow_nearby]
+        return Factors(np.array(parts, np.float64), np.array(chances, np.float64))
 
     @classmethod
     def from_factors(cls, factors: Factors, fields: Sequence[str]) -> "Mixing":
@@ -105,7 +108,8 @@ class Mixing:
             trending=tuple(totals[:-1]),
             liked=tuple(rows[: len(PLACES)]),
             nearby=tuple(chances[: len(PLACES)]),
-            again=tuple(chances[len(PLACES) :]),
+            again=tuple(chances[len(PLACES) : -1]),
+            slow_nearby=chances[-1],
             context=dict(zip(fields, rows[len(PLACES) :], strict=True)),
             fast=float(parts[-2]),
             lessons=float(parts[-1]),
@@ -126,6 +130,7 @@ class Mixing:
                 liked=tuple(_numbers(row, len(CROSS_HALF_LIVES_S)) for row in stored["liked"]),
                 nearby=_numbers(stored["nearby"], len(PLACES)),
                 again=_numbers(stored["again"], len(PLACES)),
+                slow_nearby=float(stored["slow_nearby"]),
                 context={
                     str(name): _numbers(row, len(CROSS_HALF_LIVES_S))
                     for name, row in stored["context"].items()

@@ -6,7 +6,7 @@ events are in neither fit.
 """
 
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,9 +21,10 @@ from model.slow.config import SlowConfig
 from model.slow.crosses import CrossTable, without_zeros
 from model.slow.evaluation import evaluate
 from model.slow.examples import Examples
+from model.slow.mixture import fit_mixture, mixture_of, no_mixture
 from model.slow.parameters import Parameters, initial_parameters
 from model.slow.schema import Schema
-from model.slow.space import admitted, fit_space, success_counts
+from model.slow.space import admitted, fit_space, nearby, success_counts
 from model.slow.training import Fit, OnProgress, Plan, fit
 from model.slow.tuning import Trial, search
 
@@ -97,7 +98,7 @@ def train_from_scratch(
     plan = Plan(seed, passes.epochs, on_progress=on_progress)
     learned = newest(whole.learnable, config.train_events)
     final = fit(whole.start, whole.examples, learned, config, plan)
-    parameters, crosses = pruned(final.parameters)
+    parameters, crosses = pruned(final.parameters | mixture_of(passes.parameters))
     return Trained(
         bundle=make_bundle(whole.space, parameters, calibration),
         examples=whole.examples,
@@ -136,11 +137,15 @@ class _Fitted:
         self._items = metadata.item
         self._counts = success_counts(self.examples, self.learnable)
         self._crosses = admitted(self.examples, self.learnable, config)
+        self._nearby = nearby(self.examples, self.learnable, config)
         self.start = self._start(config, seed)
 
     def _start(self, config: SlowConfig, seed: int) -> Parameters:
         rng = np.random.default_rng(seed)
-        return initial_parameters(self.space, self._items, self._counts, self._crosses, config, rng)
+        trained = initial_parameters(
+            self.space, self._items, self._counts, self._crosses, config, rng
+        )
+        return {**trained, **self._nearby.arrays(), **no_mixture()}
 
     def restarted(self, config: SlowConfig, seed: int) -> "_Fitted":
         """The same events and crosses, with the starting values of other settings."""
@@ -166,15 +171,19 @@ class _Fitted:
         """The fit whose epochs did best on what comes after the known events.
 
         Returns:
-          The fit, the calibration of its outcome head on that tail, and its metrics there.
+          The fit with the mixture that suits that tail, the calibration of its outcome head on
+        it, and its metrics there.
         """
         tail = np.arange(self.n_known, len(self.examples))
         plan = Plan(seed, config.max_epochs, validation=tail, on_progress=on_progress)
         learned = newest(self.learnable, min(config.search_events, config.train_events))
         found = fit(self.start, self.examples, learned, config, plan)
         raw = make_bundle(self.space, found.parameters, None)
+        mixed = found.parameters | fit_mixture(raw, self.examples, tail)
+        raw = make_bundle(self.space, mixed, None)
         judged = evaluate(raw, self.examples, tail, most_ranked=_MOST_RANKED)
         calibration = fit_calibration(judged.logits, judged.labels)
+        found = replace(found, parameters=mixed)
         return found, calibration, judged.calibrated(calibration).summary()
 
 
@@ -184,12 +193,16 @@ def newest(positions: NDArray[np.intp], most: int) -> NDArray[np.intp]:
 
 
 def pruned(parameters: Parameters) -> tuple[Parameters, dict[str, int]]:
-    """The arrays without the crosses that L1 made zero, and how many crosses there were."""
+    """The arrays without the crosses that L1 made zero, and how many pairs there are."""
     table = CrossTable(
         parameters["wide_indptr"], parameters["wide_items"], parameters["wide_weights"]
     )
     kept = without_zeros(table)
-    counts = {"crosses_admitted": len(table.items), "crosses_kept": len(kept.items)}
+    counts = {
+        "crosses_admitted": len(table.items),
+        "crosses_kept": len(kept.items),
+        "nearby_pairs": len(parameters["nearby_items"]),
+    }
     arrays = dict(parameters)
     arrays["wide_indptr"], arrays["wide_items"], arrays["wide_weights"] = kept
     return arrays, counts

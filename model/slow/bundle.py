@@ -11,10 +11,14 @@ from numpy.typing import NDArray
 
 from model.errors import CorruptBundleError
 from model.slow.features import FeatureSpace
+from model.slow.nearby import PLACES, Nearby
 from model.slow.parameters import Parameters, item_vectors
 
 FORMAT: Final = "slowwave-bundle/1"
 _DESCRIPTION: Final = "bundle.json"
+
+DERIVED: Final = ("item_vectors", "nearby_lifts")
+"""Arrays that follow from the others."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,7 @@ def make_bundle(
     """A bundle with its derived arrays worked out."""
     arrays = dict(parameters)
     arrays["item_vectors"] = item_vectors(parameters)
+    arrays["nearby_lifts"] = Nearby.of(parameters).lifts(parameters["item_share"])
     return Bundle(space, arrays, calibration)
 
 
@@ -118,6 +123,14 @@ def _check_shapes(name: str, space: FeatureSpace, parameters: Mapping[str, NDArr
             "query_kernel": trunk,
             "outcome_kernel": trunk,
             "query_scale": 1,
+            "trust": 1,
+            "nearby_weights": PLACES,
+            "return_weights": PLACES,
+            "nearby_indptr": space.items.size + 1,
+            "nearby_totals": space.items.size,
+            "nearby_items": int(parameters["nearby_indptr"][-1]),
+            "nearby_counts": int(parameters["nearby_indptr"][-1]),
+            "nearby_lifts": int(parameters["nearby_indptr"][-1]),
             "wide_indptr": space.n_rows + 1,
             "wide_items": int(parameters["wide_indptr"][-1]),
             "wide_weights": int(parameters["wide_indptr"][-1]),

@@ -24,6 +24,7 @@ class SlowConfig:
       history: Most recent successes, and failures, that the deep half reads.
       wide_history: Most recent successes, and failures, that the wide half crosses.
       crosses_per_row: Most items that one row of the cross table may hold.
+      nearby_per_row: Most items that are kept as chosen near an item; 0 to count none.
       cross_min_count: Least number of times a pair must have been seen to be admitted.
       number_buckets: Quantile buckets of a numeric attribute.
       history_dropout: Share of history items hidden during training.
@@ -58,6 +59,7 @@ class SlowConfig:
     history: int = 50
     wide_history: int = 20
     crosses_per_row: int = 100
+    nearby_per_row: int = 128
     cross_min_count: int = 5
     number_buckets: int = 10
     history_dropout: float = 0.3
@@ -100,7 +102,7 @@ class SlowConfig:
                     lambda value: value > 0.0,
                     "be above 0",
                 ),
-                "deep_weight_decay wide_l1 outcome_weight tuning_share": (
+                "deep_weight_decay wide_l1 outcome_weight tuning_share nearby_per_row": (
                     lambda value: value >= 0.0,
                     "be at least 0",
                 ),

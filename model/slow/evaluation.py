@@ -127,18 +127,28 @@ def _batches(which: NDArray[np.intp], size: int) -> list[NDArray[np.intp]]:
     return [which[start : start + size] for start in range(0, len(which), size)]
 
 
+def shown(
+    examples: Examples, batch: NDArray[np.intp], *, with_met: bool = False
+) -> NDArray[np.bool_]:
+    """[batch, items] what could have been shown before each event.
+
+    What there was, and, unless `with_met`, what the user had not come across.
+    """
+    # what came later could not have been shown
+    there = examples.appeared <= batch[:, None]
+    there[:, 0] = False
+    if not with_met:
+        row, item = examples.seen(batch)
+        there[row, item] = False
+    return there
+
+
 def _ranked(
     scorer: SlowScorer, examples: Examples, batch: NDArray[np.intp]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Rank of each success among unseen items, and the surprise at those that are known."""
-    slow = scorer.score(examples.queries(batch))
-    scores = slow.wide + slow.deep + scorer.bias
-    excluded = np.zeros(scores.shape, bool)
-    excluded[:, 0] = True
-    # what came later could not have been shown
-    excluded |= examples.appeared > batch[:, None]
-    row, item = examples.seen(batch)
-    excluded[row, item] = True
+    scores = scorer.scores(examples.queries(batch))
+    excluded = ~shown(examples, batch)
     target = examples.item[batch]
     known = target > 0
     ranks = target_ranks(scores, target, excluded)

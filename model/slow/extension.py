@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.interactions import Attributes
-from model.slow.bundle import Bundle, make_bundle
+from model.slow.bundle import DERIVED, Bundle, make_bundle
 from model.slow.columns import EventColumns, Metadata
 from model.slow.crosses import CrossTable, entries
 from model.slow.features import (
@@ -27,6 +27,7 @@ from model.slow.features import (
     FeatureSpace,
     categories,
 )
+from model.slow.nearby import Nearby
 from model.slow.parameters import Parameters, slot_arrays
 from model.slow.schema import AttributeType
 
@@ -121,10 +122,11 @@ def grown(bundle: Bundle, space: FeatureSpace, metadata: Metadata) -> Bundle:
     }
     if len(item_rows):  # without attributes the table holds one row that nothing names
         starts["item_attribute_embedding"] = item_rows
-    arrays: Parameters = {name: p[name] for name in p if name != "item_vectors"}
+    arrays: Parameters = {name: p[name] for name in p if name not in DERIVED}
     arrays |= {name: p[name][rows] for name, rows in starts.items()}
     arrays |= _grown_slots(bundle, space, metadata)
     arrays |= _grown_table(bundle, items, query)
+    arrays |= Nearby.of(p).grown(space.items.size).arrays()
     return make_bundle(space, arrays, bundle.calibration)
 
 
@@ -219,5 +221,5 @@ def described(bundle: Bundle, metadata: Metadata) -> Bundle:
     for number, item in enumerate(space.items.terms, start=1):
         if attributes := metadata.item(item):
             rows[number] = space.item_attributes.weighted_slots(attributes)
-    arrays = {name: array for name, array in bundle.parameters.items() if name != "item_vectors"}
+    arrays = {name: array for name, array in bundle.parameters.items() if name not in DERIVED}
     return make_bundle(space, arrays | slot_arrays(rows), bundle.calibration)

@@ -40,7 +40,7 @@ def initial_parameters(
       rng: Where the random starting values come from.
 
     Returns:
-      Every array of the bundle but the derived `item_vectors`.
+      Every array of the bundle but the derived ones, and those of what is counted nearby.
     """
     d, hidden = config.dimensions, config.hidden
     n_inputs = config.user_dimensions + config.attribute_dimensions + 3 * d + 2

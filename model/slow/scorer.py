@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from model.slow.bundle import Bundle
 from model.slow.crosses import entries
 from model.slow.features import QueryBatch
+from model.slow.nearby import PLACES, said
 from model.slow.parameters import normalised
 
 FloatArray = NDArray[np.float32]
 
 
 class Slow(NamedTuple):
-    """The slow score in its parts, and the trunk's output.
+    """What was trained, in its parts, and the trunk's output.
 
     Attributes:
       wide: [batch, items] from the cross table.
@@ -29,6 +30,31 @@ class Slow(NamedTuple):
     wide: FloatArray
     deep: FloatArray
     hidden: FloatArray
+
+
+class Near(NamedTuple):
+    """Chances by the newest successes of requests: what is chosen near them, and returns.
+
+    Attributes:
+      row: [cells] which request.
+      chance: [cells] place in the history; returns follow, by `nearby.PLACES` further on.
+      item: [cells] item number.
+      lift: [cells] how many times its share an item is chosen there.
+    """
+
+    row: NDArray[np.int64]
+    chance: NDArray[np.int64]
+    item: NDArray[np.int64]
+    lift: FloatArray
+
+    def of_items(self, n_requests: int, n_items: int) -> FloatArray:
+        """[n_requests, n_items] log-odds of all that was chosen nearby together."""
+        cells = self.row * n_items + self.item
+        lifts = np.bincount(cells, self.lift, n_requests * n_items)
+        added = np.zeros(n_requests * n_items, np.float32)
+        # a cell may stand here several times, but is assigned the same each time
+        added[cells] = np.log1p(lifts[cells])
+        return added.reshape(n_requests, n_items)
 
 
 class SlowScorer:
@@ -46,6 +72,14 @@ class SlowScorer:
         self.id_vectors: FloatArray = bundle.parameters["item_embedding"]
         self.bias: FloatArray = bundle.parameters["item_bias"]
         self.share: FloatArray = bundle.parameters["item_share"]
+        self._nearby_indptr: NDArray[np.int64] = bundle.parameters["nearby_indptr"]
+        self._nearby_items: NDArray[np.int32] = bundle.parameters["nearby_items"]
+        self._nearby_lifts: FloatArray = bundle.parameters["nearby_lifts"]
+        self._chance_weights: FloatArray = np.concatenate(
+            [bundle.parameters["nearby_weights"], bundle.parameters["return_weights"]]
+        )
+        self._has_chances = bool(self._chance_weights.any())
+        self.trust = float(bundle.parameters["trust"][0])
         self._scale = float(bundle.parameters["query_scale"][0])
         self._outcome_bias: FloatArray = bundle.parameters["outcome_item_bias"]
         self._liked_weights = np.exp(bundle.parameters["liked_decay"])
@@ -122,8 +156,48 @@ class SlowScorer:
         weights += self._p["repeat_weights"][place].tolist()
         return sorted(zip(active, weights, strict=True), key=lambda pair: -abs(pair[1]))
 
+    def chances(self, newest: NDArray[np.integer]) -> Near:
+        """What was chosen near the newest successes of requests, and returns to them.
+
+        Args:
+          newest: [batch, any] items of successes, newest first; -1, or beyond the bundle, for
+            none.
+        """
+        position, slot = said(self._nearby_indptr, newest)
+        row, place = np.divmod(slot, PLACES)
+        met = newest[:, :PLACES]
+        back = np.nonzero((met > 0) & (met < len(self.share)))
+        again = met[back].astype(np.int64)
+        return Near(
+            np.concatenate([row, back[0]]),
+            np.concatenate([place, PLACES + back[1]]),
+            np.concatenate([self._nearby_items[position].astype(np.int64), again]),
+            np.concatenate([self._nearby_lifts[position], 1.0 / self.share[again]]),
+        )
+
+    def nearby(self, newest: NDArray[np.integer]) -> Near:
+        """`chances` as far as they count."""
+        if not self._has_chances:
+            none = np.empty(0, np.int64)
+            return Near(none, none, none, none.astype(np.float32))
+        near = self.chances(newest)
+        return near._replace(lift=near.lift * self._chance_weights[near.chance])
+
+    def lifted(self, newest: NDArray[np.integer], n_items: int) -> FloatArray:
+        """[batch, n_items] log-odds that what was chosen nearby adds; see `nearby`."""
+        return self.nearby(newest).of_items(len(newest), n_items)
+
+    def scores(self, batch: QueryBatch) -> FloatArray:
+        """[batch, items] the slow score whole.
+
+        What was trained, as far as it is trusted, and what was chosen nearby.
+        """
+        slow = self.score(batch)
+        trained = np.float32(self.trust) * (slow.wide + slow.deep + self.bias)
+        return np.asarray(trained + self.lifted(batch.liked, trained.shape[1]))
+
     def score(self, batch: QueryBatch, vectors: FloatArray | None = None) -> Slow:
-        """The slow score of the whole catalogue, bias not added.
+        """What was trained for the whole catalogue, bias not added.
 
         Args:
           batch: The requests.

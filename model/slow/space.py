@@ -11,6 +11,7 @@ from model.slow.config import SlowConfig
 from model.slow.crosses import CrossTable, admit
 from model.slow.examples import Examples
 from model.slow.features import FeatureSpace, fit_spaces
+from model.slow.nearby import Nearby, counted
 from model.slow.schema import Schema
 from model.slow.vocabulary import Vocabulary
 
@@ -52,6 +53,12 @@ def success_counts(examples: Examples, which: NDArray[np.intp]) -> NDArray[np.fl
     counts = np.bincount(examples.item[chosen], examples.weight[chosen], minlength=size)
     counts[0] = 0.0
     return np.asarray(counts, np.float64)
+
+
+def nearby(examples: Examples, which: NDArray[np.intp], config: SlowConfig) -> Nearby:
+    """What the successes at these positions say of what is chosen near what."""
+    per_row = 0 if config.halves == "deep" else config.nearby_per_row
+    return counted(examples, which, per_row)
 
 
 def admitted(examples: Examples, which: NDArray[np.intp], config: SlowConfig) -> CrossTable:

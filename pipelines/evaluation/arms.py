@@ -115,6 +115,12 @@ PRODUCT: Final[Mapping[str, ProductArm]] = {
     "slow+tuned": ProductArm(
         "none", "slow model after a search for its settings", MEMORY_OFF, {"tuning_share": 0.5}
     ),
+    "slow+finetune-nearby": ProductArm(
+        "finetune",
+        "slow+finetune without counts of what is chosen near what",
+        MEMORY_OFF,
+        {"nearby_per_row": 0},
+    ),
     "wide": ProductArm("none", "wide half alone", MEMORY_OFF, {"halves": "wide"}),
     "deep": ProductArm("none", "deep half alone", MEMORY_OFF, {"halves": "deep"}),
     "ours-trending": ProductArm(

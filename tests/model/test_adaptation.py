@@ -104,8 +104,7 @@ def test_surprise_is_that_of_a_softmax_over_the_catalogue():
         History([CATALOGUE.number("i4")], [], CATALOGUE.number("i4")),
         moments.of_event(None, rows[1].timestamp_ms),
     )
-    slow = SCORER.score(batch)
-    scores = (slow.wide + slow.deep)[0] + SCORER.bias
+    scores = SCORER.scores(batch)[0].astype(np.float64)
     chances = np.exp(scores[1:]) / np.exp(scores[1:]).sum()
     assert judged.surprise.nats == pytest.approx(-np.log(chances[seven - 1]), rel=1e-4)
 

@@ -11,13 +11,15 @@ from model.fast.mixing import Mixing
 from model.interactions import EventRules
 from model.recommender import Recommender
 from model.request import Query
+from model.slow.bundle import make_bundle
 from model.slow.scorer import SlowScorer
 from model.storage.event_log import open_log
 from model.storage.log_up_to import LogUpTo
 from tests.recommending import EVENTS, MODEL, NOW_MS, event
+from tests.tiny_model import halves_alone
 from tests.worlds import metadata
 
-SCORER = SlowScorer(MODEL.bundle)
+SCORER = SlowScorer(halves_alone(MODEL.bundle))
 RULES, CONFIG = EventRules(), MemoryConfig()
 
 
@@ -44,9 +46,9 @@ def news(n_hours=30, per_hour=30):
     ]
 
 
-def learned(log, after_seq, seed=0, start=None):
+def learned(log, after_seq, seed=0, start=None, scorer=SCORER):
     lesson = Lesson(after_seq, log.head(), start or Mixing())
-    return learn_factors(SCORER, log, RULES, CONFIG, lesson, np.random.default_rng(seed))
+    return learn_factors(scorer, log, RULES, CONFIG, lesson, np.random.default_rng(seed))
 
 
 def test_where_items_come_and_go_by_the_hour_the_memory_learns_to_go_by_the_hour(log):
@@ -94,6 +96,20 @@ def test_where_nobody_comes_back_what_was_met_does_not_compete(log):
     found = learned(log, before)
     assert found.report["with_met"] is False
     np.testing.assert_allclose(found.mixing.again, Mixing().again, rtol=1e-6)
+
+
+def test_how_far_chances_of_the_slow_model_count_beside_the_memory_is_learned(log):
+    before = log.head()
+    log.append(sessions(back=False), received_ms=NOW_MS)
+    p = MODEL.bundle.parameters
+    # the right items in the wrong rows, said aloud
+    wrong = {
+        "nearby_items": np.random.default_rng(0).permutation(p["nearby_items"]),
+        "nearby_weights": 50 * p["nearby_weights"],
+    }
+    misled = SlowScorer(make_bundle(MODEL.bundle.space, {**p, **wrong}, None))
+    assert learned(log, before, scorer=misled).mixing.slow_nearby < 0.5
+    assert learned(log, before).mixing.slow_nearby == pytest.approx(1.0)
 
 
 def test_what_was_learned_before_is_moved_less_than_a_guess(log):

@@ -34,25 +34,60 @@ def test_the_list_equals_scoring_every_item_and_sorting(recommender):
     assert set(everything.item_ids) == {f"i{n}" for n in range(40)} - seen_by("u1")
 
 
-def test_a_request_scores_as_the_training_example_of_the_same_moment_does(log):
-    """What is served is what was trained: features from live memory equal those from the log."""
-    examples, scorer = MODEL.examples, SlowScorer(MODEL.bundle)
+def example_of_a_moment(log):
+    """The log with one event more, and its queries as training reads them."""
+    examples = MODEL.examples
     probe = Event("probe", "click", NOW_MS, user_id="u5", item_id="i3")
     log.append([probe], received_ms=NOW_MS)
     rows = [row for row in log.tail(0) if row.kind == Kind.EVENT]
     users = {"u5": log.user("u5")}
     trained = Examples(event_columns(rows, EventRules()), examples.space, Metadata({}, users))
-    at = np.flatnonzero(trained.seq == log.head())
-    slow = scorer.score(trained.queries(at))
+    return trained.queries(np.flatnonzero(trained.seq == log.head()))
+
+
+def test_a_request_scores_as_the_training_example_of_the_same_moment_does(log):
+    """What is served is what was trained: features from live memory equal those from the log."""
+    scorer, queries = SlowScorer(MODEL.bundle), example_of_a_moment(log)
+    slow = scorer.score(queries)
+    wide = slow.wide[0] + scorer.lifted(queries.liked, len(scorer.bias))[0]
     before = recommender_on_prefix(log)
     reply = before.recommend(Query(user_id="u5", now_ms=NOW_MS, n=40, explain="brief"))
     for place, item_id in enumerate(reply.item_ids):
-        number = examples.space.items.number(item_id)
+        number = scorer.space.items.number(item_id)
         assert reply.parts["slow_deep"][place] == pytest.approx(slow.deep[0, number], abs=1e-5)
-        assert reply.parts["slow_wide"][place] == pytest.approx(slow.wide[0, number], abs=1e-5)
+        assert reply.parts["slow_wide"][place] == pytest.approx(wide[number], abs=1e-5)
 
 
-def recommender_on_prefix(log):
+def test_without_the_memory_the_score_is_the_slow_models_own(log):
+    scorer, queries = SlowScorer(MODEL.bundle), example_of_a_moment(log)
+    expected = scorer.scores(queries)[0]
+    assert not np.allclose(expected, scorer.trust * (scorer.bias + scorer.score(queries).deep[0]))
+    off = MemoryConfig(trending_weight=0, cross_weight=0, fast_weight=0, lesson_weight=0)
+    # how far the slow model is to be trusted beside the memory is of no matter then
+    alone = recommender_on_prefix(log, off, Mixing(slow=0.3, bias=0.4, slow_nearby=0.5))
+    reply = alone.recommend(Query(user_id="u5", now_ms=NOW_MS, n=40))
+    assert len(reply.item_ids) > 10
+    for item_id, score in zip(reply.item_ids, reply.scores, strict=True):
+        assert score == pytest.approx(expected[scorer.space.items.number(item_id)], abs=1e-5)
+
+
+def test_chances_of_the_slow_model_and_of_the_memory_add_up_and_do_not_multiply(log):
+    """log(1 + slow + fast), of which the slow half is said to have given log(1 + slow)."""
+    half = recommender_on(log, mixing=Mixing(slow_nearby=0.5))
+    none = recommender_on(log, mixing=Mixing(slow_nearby=0.0))
+    query = Query(user_id="u1", now_ms=NOW_MS, n=40, exclude_seen=False)
+    parts, lifts = half.parts(query)
+    assert (lifts[:-1].any(axis=0) & (lifts[-1] > 0)).any()
+    for recommender, mixing in ((half, Mixing(slow_nearby=0.5)), (none, Mixing(slow_nearby=0.0))):
+        factors = mixing.as_factors(recommender.context_fields)
+        expected = factors.scores(parts.T.astype(float), lifts.T.astype(float))
+        reply = recommender.recommend(query)
+        for item_id, score in zip(reply.item_ids, reply.scores, strict=True):
+            number = recommender.catalogue.number(item_id)
+            assert score == pytest.approx(expected[number], abs=1e-4)
+
+
+def recommender_on_prefix(log, memory=MemoryConfig(), mixing=Mixing()):  # noqa: B008 - frozen
     """A recommender on the log without its last event."""
 
     class Prefix:
@@ -62,7 +97,7 @@ def recommender_on_prefix(log):
         def head(self):
             return log.head() - 1
 
-    return recommender_on(Prefix())
+    return recommender_on(Prefix(), memory, mixing)
 
 
 def test_the_parts_add_up_to_the_score(recommender):

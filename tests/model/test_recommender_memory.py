@@ -102,7 +102,8 @@ def test_what_is_named_adds_up_to_the_fast_parts(log):
     """So removing what is named changes the score by what was stated."""
     log.append([event(f"o{n}", user=f"v{n}", item="i3", at=NOW_MS - n) for n in range(40)], NOW_MS)
     # lifts are chances: their logarithms do not add up
-    mixing = Mixing(lessons=0.7, nearby=(0.0, 0.0, 0.0), again=(0.0, 0.0, 0.0))
+    nothing = (0.0, 0.0, 0.0)
+    mixing = Mixing(lessons=0.7, nearby=nothing, again=nothing, slow_nearby=0.0)
     recommender = recommender_on(log, mixing=mixing)
     for user in ("u1", "u2", "new"):
         reply = ask(recommender, user=user, n=20, explain="full", exclude_seen=False)

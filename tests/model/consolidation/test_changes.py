@@ -46,12 +46,13 @@ def test_crosses_that_became_zero_are_let_go_and_new_ones_are_learned(night):
 def test_an_item_that_became_popular_rises_because_of_its_bias(night):
     bias = night.served.parameters["item_bias"].copy()
     bias[4] += 5.0
+    trust = float(night.served.parameters["trust"][0])
     found = changes(night, changed(night, item_bias=bias))
     top = found["risen"][0]
     assert (top["item_id"], top["because"]) == (night.served.space.items.term(4), "bias")
     # what every item gains is not counted
     n_items = len(bias) - 1
-    assert top["change"] == pytest.approx(5.0 * (1 - 1 / n_items), rel=1e-5)
+    assert top["change"] == pytest.approx(trust * 5.0 * (1 - 1 / n_items), rel=1e-5)
     assert found["lists"]
     assert all(one["because"] == "bias" for one in found["lists"])
     assert all(top["item_id"] in one["entered"] for one in found["lists"])

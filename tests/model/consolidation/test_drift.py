@@ -48,11 +48,10 @@ def test_a_constant_added_to_every_score_is_no_drift():
 def test_one_item_raised_drifts_by_the_known_amount():
     # p' is p with the odds of one item times e: KL = p'(item) - log(1 + p(item)(e - 1))
     bias = MODEL.bundle.parameters["item_bias"].copy()
-    bias[3] += 1.0
-    found = measured(changed(item_bias=bias))
     scorer = SlowScorer(MODEL.bundle)
-    slow = scorer.score(MODEL.examples.queries(WHICH))
-    scores = (slow.wide + slow.deep + scorer.bias)[:, 1:].astype(float)
+    bias[3] += 1.0 / scorer.trust
+    found = measured(changed(item_bias=bias))
+    scores = scorer.scores(MODEL.examples.queries(WHICH))[:, 1:].astype(float)
     p = (np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True))[:, 2]
     total = 1 + p * (np.e - 1)
     assert found.nats == pytest.approx(np.mean(p * np.e / total - np.log(total)), rel=1e-4)

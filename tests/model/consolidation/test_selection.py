@@ -108,11 +108,12 @@ def test_surprise_is_the_served_models_own_probability_of_what_happened():
     which = np.arange(200, 260)
     found = surprises(bundle, examples, which, np.random.default_rng(0))
     scorer = SlowScorer(bundle)
-    slow = scorer.score(examples.queries(which))
-    scores = (slow.wide + slow.deep + scorer.bias)[:, 1:].astype(np.float64)
+    queries = examples.queries(which)
+    scores = scorer.scores(queries)[:, 1:].astype(np.float64)
     log_p = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
     own = -log_p[np.arange(len(which)), examples.item[which] - 1]
     success = examples.success[which]
     assert np.allclose(found[success], own[success], atol=1e-5)
-    odds = scorer.outcome_logits(slow.hidden, scorer.vectors, examples.item[which][:, None])[:, 0]
+    hidden = scorer.score(queries).hidden
+    odds = scorer.outcome_logits(hidden, scorer.vectors, examples.item[which][:, None])[:, 0]
     assert np.allclose(found[~success], np.log1p(np.exp(odds))[~success], atol=1e-5)

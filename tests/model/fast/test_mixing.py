@@ -11,7 +11,7 @@ from model.fast.mixing import SHARES, Mixing
 
 FIELDS = ["device", "hour"]
 N_PARTS = 1 + 6 + 1 + 2 * 3 + 2 * len(FIELDS) + 2
-N_LIFTS = 2 * 3
+N_LIFTS = 2 * 3 + 1
 factors = st.builds(
     Factors,
     *(

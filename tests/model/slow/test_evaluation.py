@@ -12,8 +12,7 @@ def test_a_success_competes_with_what_was_there_and_its_user_had_not_seen():
     examples = model.examples
     which = np.flatnonzero(examples.success)[:60]
     scorer = SlowScorer(model.bundle)
-    slow = scorer.score(examples.queries(which))
-    scores = slow.wide + slow.deep + scorer.bias
+    scores = scorer.scores(examples.queries(which))
     columns, _ = tiny_world_columns()
     actor, time = columns.actor.codes[columns.by_time()], examples.timestamp_ms
     later = 0

@@ -15,10 +15,12 @@ from model.slow.columns import Coded, EventColumns, Metadata, event_columns
 from model.slow.crosses import CrossTable
 from model.slow.examples import Examples
 from model.slow.extension import described, grown, grown_space, growth, with_crosses
+from model.slow.mixture import no_mixture
+from model.slow.nearby import PLACES
 from model.slow.parameters import initial_parameters
 from model.slow.schema import AttributeType, Schema
 from model.slow.scorer import SlowScorer
-from model.slow.space import admitted, fit_space, success_counts
+from model.slow.space import admitted, fit_space, nearby, success_counts
 from tests.tiny_model import CONFIG, tiny_world_columns
 from tests.worlds import START_MS
 
@@ -66,7 +68,11 @@ def world():
     table = admitted(examples, everything, CONFIG)
     table = table._replace(weights=rng.normal(size=len(table.items)).astype(np.float32))
     counts = success_counts(examples, everything)
+    near = nearby(examples, everything, CONFIG)
     parameters = initial_parameters(space, before.item, counts, table, CONFIG, rng)
+    parameters |= {**near.arrays(), **no_mixture()}
+    for name in ("nearby_weights", "return_weights"):
+        parameters[name] = rng.random(PLACES).astype(np.float32)
     for name in ("hidden_bias", "query_bias", "outcome_query_bias", "outcome_item_bias"):
         parameters[name] = rng.normal(size=parameters[name].shape).astype(np.float32)
     later = event_columns(later_rows(10_000), EventRules())
