@@ -47,6 +47,8 @@ class Asked:
       out: Folder of the run.
       jobs: Processes at a time.
       record: Where to record the results; None for not at all.
+      table: Name of the table that is recorded beside the protocol's own; empty for its own.
+      against: The arm that others are measured against; empty for the best of the others.
       command: As it was typed.
     """
 
@@ -57,6 +59,8 @@ class Asked:
     jobs: int
     record: Path | None
     command: str
+    table: str = ""
+    against: str = ""
 
 
 def evaluate(asked: Asked, console: Console) -> dict[str, Any]:
@@ -169,7 +173,7 @@ def _report(
     terminal_table(summary, console)
     console.message(f"Report: {path}")
     if asked.record is not None:
-        record_results(summary, asked.record)
+        record_results(summary, asked.record, asked.table)
         console.message(f"Recorded in {asked.record}")
     return summary
 
@@ -203,9 +207,11 @@ def _run_info(
         machine=_machine(),
         seconds=round(seconds, 1),
         seeds=tuple(range(asked.seeds)),
+        reference=asked.against,
         trials={arm: int(note.get("trials", 1)) for arm, note in notes.items()},
         chosen={arm: note.get("chosen", {}) for arm, note in notes.items()},
         words=arm_words(),
+        sizes={arm: note.get("sizes", {}) for arm, note in notes.items()},
     )
 
 

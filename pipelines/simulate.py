@@ -258,6 +258,15 @@ def _shown(
     return np.asarray(drawn[np.argsort(-weight[drawn])])
 
 
+def visit(
+    world: World, user: int, now_ms: int, choice: tuple[IntArray, np.random.Generator]
+) -> tuple[IntArray, NDArray[np.bool_]]:
+    """[6] what a single visit shows of the items that are left, and [6] whether it is clicked."""
+    items, rng = _shown(world, user, now_ms, choice), choice[1]
+    looked = rng.random(LIST_LENGTH) < EXAMINATION ** np.arange(LIST_LENGTH)
+    return items, looked & (rng.random(LIST_LENGTH) < world.truth(user, now_ms)[items])
+
+
 def _delays(visits: int, rng: np.random.Generator) -> IntArray:
     mean_ms = np.where(rng.random(visits) < PROMPT_SHARE, PROMPT_MEAN_MS, LATE_MEAN_MS)
     return np.asarray(np.rint(mean_ms * rng.standard_exponential(visits)), np.int64)

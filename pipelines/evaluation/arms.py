@@ -12,8 +12,10 @@ from pipelines.baselines.registry import BASELINES
 from pipelines.evaluation.chain import Nights
 
 OURS: Final = "ours"
+SLEEPS_EVERY: Final = 6
+"""Nights from one that happens to the next for the arms that are deprived of sleep."""
 
-_MEMORY_OFF: Final[Mapping[str, Any]] = {
+MEMORY_OFF: Final[Mapping[str, Any]] = {
     "trending_weight": 0.0,
     "cross_weight": 0.0,
     "fast_weight": 0.0,
@@ -32,6 +34,7 @@ class ProductArm:
       night: Changes to the settings of the night.
       kind: The product itself, the slow model with a memory of its errors, or a placebo
         that gives every user another user's memory.
+      every: One night in so many happens, the others are skipped.
       words: What the arm is, in words.
     """
 
@@ -41,6 +44,7 @@ class ProductArm:
     slow: Mapping[str, Any] = field(default_factory=dict)
     night: Mapping[str, Any] = field(default_factory=dict)
     kind: Literal["product", "error memory", "another user"] = "product"
+    every: int = 1
 
     def config(self, base: Config) -> Config:
         """The protocol's settings with this arm's changes."""
@@ -56,17 +60,27 @@ class ProductArm:
 
 
 PRODUCT: Final[Mapping[str, ProductArm]] = {
-    "slow": ProductArm("none", "slow model, never taught again", _MEMORY_OFF),
-    "slow+finetune": ProductArm("finetune", "slow model, fine-tuned every night", _MEMORY_OFF),
-    "slow+retrain": ProductArm("retrain", "slow model, retrained every night", _MEMORY_OFF),
+    "slow": ProductArm("none", "slow model, never taught again", MEMORY_OFF),
+    "slow+finetune": ProductArm("finetune", "slow model, fine-tuned every night", MEMORY_OFF),
+    "slow+retrain": ProductArm("retrain", "slow model, retrained every night", MEMORY_OFF),
     "slow+errormemory": ProductArm(
-        "none", "slow model and a memory of its errors", _MEMORY_OFF, kind="error memory"
+        "none", "slow model and a memory of its errors", MEMORY_OFF, kind="error memory"
     ),
     "slow+errormemory+finetune": ProductArm(
-        "finetune", "memory of errors, fine-tuned every night", _MEMORY_OFF, kind="error memory"
+        "finetune", "memory of errors, fine-tuned every night", MEMORY_OFF, kind="error memory"
     ),
     "slow+fast": ProductArm("none", "slow model and fast memory, never consolidated"),
     OURS: ProductArm("consolidate", "slow model, fast memory, consolidation"),
+    "ours-memory": ProductArm("consolidate", "ours without the fast memory by day", MEMORY_OFF),
+    "ours-sleepless": ProductArm(
+        "consolidate", "ours, five nights in six skipped", every=SLEEPS_EVERY
+    ),
+    "ours-memory-sleepless": ProductArm(
+        "consolidate",
+        "ours without the fast memory by day, five nights in six skipped",
+        MEMORY_OFF,
+        every=SLEEPS_EVERY,
+    ),
     "ours+leash": ProductArm(
         "consolidate", "ours, nights held near the served model", night={"drift_target": 0.01}
     ),
@@ -99,16 +113,16 @@ PRODUCT: Final[Mapping[str, ProductArm]] = {
         night={"select_share": 0.5, "selection": "lot"},
     ),
     "slow+tuned": ProductArm(
-        "none", "slow model after a search for its settings", _MEMORY_OFF, {"tuning_share": 0.5}
+        "none", "slow model after a search for its settings", MEMORY_OFF, {"tuning_share": 0.5}
     ),
     "slow+finetune-nearby": ProductArm(
         "finetune",
         "slow+finetune without counts of what is chosen near what",
-        _MEMORY_OFF,
+        MEMORY_OFF,
         {"nearby_per_row": 0},
     ),
-    "wide": ProductArm("none", "wide half alone", _MEMORY_OFF, {"halves": "wide"}),
-    "deep": ProductArm("none", "deep half alone", _MEMORY_OFF, {"halves": "deep"}),
+    "wide": ProductArm("none", "wide half alone", MEMORY_OFF, {"halves": "wide"}),
+    "deep": ProductArm("none", "deep half alone", MEMORY_OFF, {"halves": "deep"}),
     "ours-trending": ProductArm(
         "consolidate", "ours without the row everyone", {"trending_weight": 0.0}
     ),

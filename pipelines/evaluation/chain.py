@@ -44,23 +44,25 @@ class ChainPlan:
       nights: What happens at night.
       config: All settings.
       seed: Decides everything random.
+      every: One night in so many happens, the others are skipped.
     """
 
     nights: Nights
     config: Config
     seed: int
+    every: int = 1
 
     def first(self) -> "ChainPlan":
         """The plan of the version that the chain starts from."""
-        return dataclasses.replace(self, nights="none")
+        return dataclasses.replace(self, nights="none", every=1)
 
 
 class Chain:
     """Versions by night, in a folder.
 
     Attributes:
-      steps: The start and each night: `version` that serves from then on, `seconds`,
-        `verdict` and what else the job said.
+      steps: The start and each night: `version` that serves from then on, `seconds`
+        and `cpu_seconds`, `verdict` and what else the job said.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -119,9 +121,17 @@ def make_chain(
             for row in rows[len(chain.steps) : made]:
                 sealed.show(row)
                 job = _Job(stream, sealed, chain.registry, plan, console)
-                started = time.perf_counter()
-                step = job.train() if not chain.steps else job.night()
-                chain.add(step | {"row": row, "seconds": round(time.perf_counter() - started, 3)})
+                started, cpu_started = time.perf_counter(), time.process_time()
+                number = len(chain.steps)
+                if number % plan.every:
+                    step = {"version": chain.version(number - 1), "verdict": "skipped"}
+                else:
+                    step = job.night() if number else job.train()
+                spent = {
+                    "seconds": round(time.perf_counter() - started, 3),
+                    "cpu_seconds": round(time.process_time() - cpu_started, 3),
+                }
+                chain.add(step | {"row": row} | spent)
                 bar.advance(1, step["version"])
     finally:
         sealed.close()
@@ -162,7 +172,7 @@ class _Job:
             manifest = train_read(
                 read,
                 self.log,
-                _schema(self.stream),
+                schema_of(self.stream),
                 self.plan.config,
                 self.registry,
                 seed=self.plan.seed,
@@ -236,7 +246,7 @@ class _Job:
         return last[0].timestamp_ms if last else 0
 
 
-def _schema(stream: Stream) -> Schema:
+def schema_of(stream: Stream) -> Schema:
     """What an import of these data would infer."""
     used = {name: np.unique(column) for name, column in stream.events.context.items()}
     contexts = [

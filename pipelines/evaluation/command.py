@@ -78,6 +78,17 @@ Examples:
 )
 @click.option("--record", is_flag=True, help=f"Write the results to {_RESULTS} too.")
 @click.option(
+    "--table",
+    default="",
+    help="Name of a table to record beside the protocol's own, with --record.",
+)
+@click.option(
+    "--against",
+    default="",
+    metavar="ARM",
+    help="Arm that differences are taken to.  [default: the best besides ours]",
+)
+@click.option(
     "--compare",
     type=Folder(exists=True),
     nargs=2,
@@ -99,6 +110,8 @@ def evaluate(  # noqa: PLR0913 - options of the command line
     jobs: int,
     anchor: bool,  # noqa: FBT001 - a flag
     record: bool,  # noqa: FBT001 - a flag
+    table: str,
+    against: str,
     compare: tuple[Path, Path] | None,
 ) -> None:
     """Runs what was asked for."""
@@ -119,6 +132,8 @@ def evaluate(  # noqa: PLR0913 - options of the command line
         raise BadInputError("--record is for whole replays; got --quick, --tuning or --audit")
     if tuning and audit:
         raise BadInputError("expected --tuning or --audit, got both")
+    chosen = _chosen(arms)
+    _check_table(chosen, against, table if not record else "")
     from pipelines.evaluate import Asked
     from pipelines.evaluate import evaluate as run
     from pipelines.evaluation.tasks import Part, Source
@@ -130,14 +145,23 @@ def evaluate(  # noqa: PLR0913 - options of the command line
     name = protocol + ("-quick" if quick else "") + ("" if part == "replay" else f"-{part}")
     asked = Asked(
         source=Source(protocol, folder, quick, part),
-        arms=_chosen(arms),
+        arms=chosen,
         seeds=seeds,
         out=out or workspace.home / "evaluations" / name,
         jobs=min(jobs, cores()),
         record=_RESULTS if record else None,
         command=_repeatable(sys.argv[1:]),
+        table=table,
+        against=against,
     )
     console.result(run(asked, console))
+
+
+def _check_table(arms: Sequence[str], against: str, unrecorded: str) -> None:
+    if unrecorded:
+        raise BadInputError(f"--table names what --record records; got {unrecorded!r} alone")
+    if against and against not in arms:
+        raise BadInputError(f"expected --against one of {', '.join(arms)}; got {against!r}")
 
 
 def _check_anchor(folder: Path | None, console: Console) -> None:

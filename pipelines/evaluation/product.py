@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from model.interactions import EventRules
 from model.prepared import Prepared
 from model.recommender import Recommender
 from model.request import Query
+from model.slow.bundle import load_bundle
 from model.storage.event_log import open_log
 from pipelines.evaluation.arm import FloatArray, Question
 from pipelines.evaluation.chain import Chain
@@ -51,6 +52,12 @@ class Product:
         return {}
 
     @property
+    def sizes(self) -> Mapping[str, int]:
+        """How large the model is that serves now: its wide weights that are not zero."""
+        folder = self._chain.registry.open(self._chain.version(self._night))
+        return {"wide_weights": wide_weights(folder)}
+
+    @property
     def recommender(self) -> Recommender:
         """The recommender that serves now."""
         if self._recommender is None:
@@ -79,7 +86,8 @@ class Product:
         if self._recommender is not None and step["version"] != self._recommender.version:
             self._recommender = None
         kept = ("version", "verdict", "reasons", "failed", "counts")
-        return {key: step[key] for key in kept if key in step} | {"job_seconds": step["seconds"]}
+        spent = {f"job_{key}": step[key] for key in ("seconds", "cpu_seconds") if key in step}
+        return {key: step[key] for key in kept if key in step} | spent
 
     def query(self, question: Question) -> Query:
         """The request that a client would send."""
@@ -118,6 +126,15 @@ class Product:
     def close(self) -> None:
         """Closes the log below."""
         self._log.close()
+
+
+def wide_weights(folder: Path) -> int:
+    """Weights of a bundle's wide half that are not zero."""
+    parameters = load_bundle(folder).parameters
+    return sum(int(np.count_nonzero(parameters[name])) for name in _WIDE if name in parameters)
+
+
+_WIDE: Final = ("wide_weights", "repeat_weights")
 
 
 class AnotherUser(Product):
@@ -160,6 +177,12 @@ class Ensemble:
 
     def __init__(self, arms: Sequence[Product]) -> None:
         self._arms = arms
+
+    @property
+    def sizes(self) -> Mapping[str, int]:
+        """How large the models are together."""
+        each = [arm.sizes for arm in self._arms]
+        return {name: sum(sizes[name] for sizes in each) for name in each[0]}
 
     def start(self, events: Events) -> None:
         """See `Arm.start`."""

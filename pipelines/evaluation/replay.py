@@ -134,10 +134,13 @@ class _Replay:
 
     def _night(self, row: int) -> None:
         self._answer()
-        started = time.perf_counter()
+        started, cpu_started = time.perf_counter(), time.process_time()
         told = self._arm.night()
-        seconds = time.perf_counter() - started
-        self._nights.append({"row": row, "seconds": round(seconds, 4)} | dict(told or {}))
+        spent = {
+            "seconds": round(time.perf_counter() - started, 4),
+            "cpu_seconds": round(time.process_time() - cpu_started, 4),
+        }
+        self._nights.append({"row": row} | spent | dict(told or {}))
 
     def _ask(self, start: int, stop: int) -> None:
         if self._shown:

@@ -1,7 +1,9 @@
 """The numbers that are kept: `docs/results.json`, and the page that is generated from it.
 
-The file is `{protocol: {command, date, commit, machine, seconds, seeds, arms: {arm:
-{metric: {mean, low, high}}}}}`.
+The file is `{table: {command, date, commit, machine, seconds, seeds, arms: {arm: {metric:
+{mean, low, high}}}, against: {arm, metric, whole, last_third}, nights: {arm: counts and
+seconds}, sizes: {arm: counts}}}`. A table is a protocol's own, or bears a name behind it, as
+`ml-100k: memory`.
 """
 
 import json
@@ -13,7 +15,14 @@ from typing import Any, Final
 from model.errors import BadInputError
 from model.files import write_atomically
 from pipelines.evaluation.reference import ANCHORS, Anchor
-from pipelines.evaluation.wording import bracket, duration, estimate_of, metric_name, number
+from pipelines.evaluation.wording import (
+    bracket,
+    duration,
+    estimate_of,
+    metric_name,
+    number,
+    signed_bracket,
+)
 
 HEADING: Final = ("command", "date", "commit", "machine", "seconds", "seeds")
 
@@ -36,6 +45,7 @@ class RunInfo:
       trials: Settings that were tried, by arm.
       chosen: What was chosen of them, by arm.
       words: What an arm is, for those whose names do not say it.
+      sizes: Counts of an arm's model at the end, by arm.
     """
 
     protocol: str
@@ -50,6 +60,7 @@ class RunInfo:
     trials: Mapping[str, int] = field(default_factory=dict)
     chosen: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     words: Mapping[str, str] = field(default_factory=dict)
+    sizes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     def heading(self) -> dict[str, Any]:
         """What stands under every table."""
@@ -58,7 +69,7 @@ class RunInfo:
 
 
 def read_results(path: Path) -> dict[str, Any]:
-    """What has been recorded by protocol; empty where there is no file.
+    """What has been recorded by table; empty where there is no file.
 
     Raises:
       BadInputError: If the file is not JSON of that shape.
@@ -76,31 +87,47 @@ def read_results(path: Path) -> dict[str, Any]:
     return found
 
 
-def merge_json(path: Path, protocol: str, entry: Mapping[str, Any]) -> dict[str, Any]:
-    """Puts a protocol's entry into a file and leaves the others as they are; atomic.
+def merge_json(path: Path, name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Puts an entry into a file and leaves the others as they are; atomic.
 
     Raises:
       BadInputError: If the file that is there is not of the shape.
     """
-    merged = {**read_results(path), protocol: dict(entry)}
+    merged = {**read_results(path), name: dict(entry)}
     ordered = dict(sorted(merged.items()))
     write_atomically(path, (json.dumps(ordered, indent=1, ensure_ascii=False) + "\n").encode())
     return ordered
 
 
-def record_results(summary: Mapping[str, Any], path: Path) -> None:
+def record_results(summary: Mapping[str, Any], path: Path, table: str = "") -> None:
     """Records a run's numbers, and generates the page beside the file: same name, `.md`.
 
     Args:
       summary: As `write_report` returns it.
-      path: The JSON file; the entries of other protocols stay.
+      path: The JSON file; the other tables stay.
+      table: Name of a table beside the protocol's own; empty for its own.
 
     Raises:
       BadInputError: If the file that is there is not of the shape.
     """
+    protocol, details = summary["protocol"], summary["details"]
     entry = {name: summary[name] for name in (*HEADING, "arms")}
-    merge_json(path, summary["protocol"], entry)
+    entry["against"] = _against(summary)
+    entry["nights"] = {arm: d["nights"] for arm, d in details.items() if d["nights"]["count"]}
+    entry["sizes"] = {arm: d["sizes"] for arm, d in details.items() if d["sizes"]}
+    merge_json(path, f"{protocol}: {table}" if table else protocol, entry)
     write_page(path)
+
+
+def _against(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """The primary metric's paired difference to one arm, by arm."""
+    arm, metric, details = summary["against"], summary["primary"], summary["details"]
+    to = "to_reference" if arm == summary["reference"] else "to_subject"
+    parts = {"whole": to, "last_third": f"last_third_{to}"}
+    return {"arm": arm, "metric": metric} | {
+        part: {name: own[key][metric] for name, own in details.items() if name != arm}
+        for part, key in parts.items()
+    }
 
 
 def write_page(path: Path) -> None:
@@ -137,10 +164,22 @@ def results_markdown(results: Mapping[str, Any]) -> str:
 def _protocol(name: str, entry: Mapping[str, Any]) -> str:
     arms: Mapping[str, Mapping[str, Any]] = entry["arms"]
     metrics = list(dict.fromkeys(metric for own in arms.values() for metric in own))
+    against = entry.get("against", {})
     rows = [
-        [f"`{arm}`", *(_cell(own.get(metric)) for metric in metrics)] for arm, own in arms.items()
+        [
+            f"`{arm}`",
+            *(_cell(own.get(metric)) for metric in metrics),
+            *(_apart(against[part].get(arm)) for part in _PARTS if against),
+        ]
+        for arm, own in arms.items()
     ]
-    parts = [f"## {name}\n", _table(["arm", *map(metric_name, metrics)], rows)]
+    columns = ["arm", *map(metric_name, metrics)]
+    if against:
+        apart = f"{metric_name(against['metric'])} − `{against['arm']}`"
+        columns += [apart, f"{apart}, last third"]
+    parts = [f"## {name}\n", _table(columns, rows)]
+    if entry.get("nights") or entry.get("sizes"):
+        parts.append(_nights(entry))
     if anchors := ANCHORS.get(name):
         parts.append(_beside(anchors, arms))
     seeds = ", ".join(map(str, entry["seeds"]))
@@ -171,6 +210,39 @@ def _cell(stored: Mapping[str, float | None] | None) -> str:
         return ""
     estimate = estimate_of(stored)
     return f"{number(estimate.mean)} {bracket(estimate)}"
+
+
+_PARTS: Final = ("whole", "last_third")
+
+
+def _apart(stored: Mapping[str, float | None] | None) -> str:
+    return "" if stored is None else signed_bracket(estimate_of(stored))
+
+
+def _nights(entry: Mapping[str, Any]) -> str:
+    """How the nights ended and what they cost, and what the model came to."""
+    rows = []
+    for arm in entry["arms"]:
+        nights, sizes = (entry[name].get(arm, {}) for name in ("nights", "sizes"))
+        if not nights and not sizes:
+            continue
+        judged = nights.get("published", 0) + nights.get("refused", 0)
+        failed = ", ".join(f"{name} {n}" for name, n in nights.get("failed", {}).items())
+        spent = [nights.get(what) for what in ("seconds", "cpu_seconds")]
+        weights = sizes.get("wide_weights")
+        rows.append(
+            [
+                f"`{arm}`",
+                str(nights.get("count", "")),
+                f"{nights['refused']} of {judged}" if judged else "",
+                failed,
+                *("" if seconds is None else duration(seconds) for seconds in spent),
+                "" if weights is None else f"{weights:,}",
+            ]
+        )
+    columns = ["arm", "nights", "refused", "by", "time", "processor time", "wide weights"]
+    told = "Nights of all seeds; what those of one seed took; wide weights that are not zero:"
+    return f"{told}\n\n" + _table(columns, rows)
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

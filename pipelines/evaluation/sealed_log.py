@@ -23,21 +23,31 @@ def write_log(stream: Stream, path: Path) -> None:
     unfinished = path.with_suffix(".unfinished")
     for suffix in ("", "-wal", "-shm"):
         unfinished.with_name(unfinished.name + suffix).unlink(missing_ok=True)
-    log = open_log(unfinished)
-    try:
-        start_ms = int(stream.events.timestamp_ms[0])
-        described = [ItemChange(item, found) for item, found in stream.item_attributes.items()]
-        users = [UserChange(user, found) for user, found in stream.user_attributes.items()]
-        metadata: list[Entry] = [*described, *users]
-        log.append(metadata, start_ms)
-        for start in range(0, len(stream), _CHUNK):
-            log.append(_events(stream, start, min(start + _CHUNK, len(stream))), start_ms)
-    finally:
-        log.close()  # the last connection folds the write-ahead log into the file
+    write_rows(stream, len(stream), unfinished)
     unfinished.rename(path)
 
 
-def _events(stream: Stream, start: int, stop: int) -> list[Event]:
+def write_rows(stream: Stream, stop: int, path: Path) -> None:
+    """Writes the first rows of a stream as an event log that more can be appended to."""
+    log = open_log(path)
+    try:
+        start_ms = int(stream.events.timestamp_ms[0])
+        log.append(metadata_of(stream), start_ms)
+        for start in range(0, stop, _CHUNK):
+            log.append(events_between(stream, start, min(start + _CHUNK, stop)), start_ms)
+    finally:
+        log.close()  # the last connection folds the write-ahead log into the file
+
+
+def metadata_of(stream: Stream) -> list[Entry]:
+    """What is known from the start of items and of users."""
+    described = [ItemChange(item, found) for item, found in stream.item_attributes.items()]
+    users = [UserChange(user, found) for user, found in stream.user_attributes.items()]
+    return [*described, *users]
+
+
+def events_between(stream: Stream, start: int, stop: int) -> list[Event]:
+    """The rows from `start` to before `stop` as events."""
     events = stream.events.take(slice(start, stop))
     columns = zip(
         events.actor.tolist(),

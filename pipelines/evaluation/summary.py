@@ -1,5 +1,6 @@
 """One run of one protocol in numbers: what tables and reports are made of."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,7 +21,7 @@ COVERAGE: Final = "coverage@10"
 
 _PARENTS: Final = ("ours", "slow+fast")
 _OUTCOME: Final = ("logloss", "auc", "ece")
-_VERDICTS: Final = ("published", "refused", "nothing_new")
+_VERDICTS: Final = ("published", "refused", "nothing_new", "skipped")
 
 
 @dataclass(frozen=True)
@@ -130,9 +131,15 @@ def evaluation_of(records: Sequence[Record], run: RunInfo) -> Evaluation:
     return Evaluation(panel, run)
 
 
-def night_seconds(night: Mapping[str, Any]) -> float:
-    """What a night cost; one that was made ahead says so itself."""
-    return float(night.get("job_seconds", night["seconds"]))
+def night_seconds(night: Mapping[str, Any], what: str = "seconds") -> float:
+    """What a night cost; one that was made ahead says so itself.
+
+    Args:
+      night: As it stands in a record.
+      what: `seconds` or `cpu_seconds`; not a number where nobody has counted.
+    """
+    ahead = f"job_{what}" if "job_seconds" in night else what
+    return float(night.get(ahead, np.nan))
 
 
 def seconds_of(own: Sequence[Record]) -> dict[str, float]:
@@ -146,12 +153,19 @@ def seconds_of(own: Sequence[Record]) -> dict[str, float]:
 
 
 def nights_of(own: Sequence[Record]) -> dict[str, Any]:
-    """How many nights there were in all seeds, how they ended, and the seconds of one seed."""
+    """How many nights there were in all seeds, how they ended, and what one seed's cost.
+
+    Refused ones are counted by the verdict that failed too; some fail several.
+    """
     nights = [night for record in own for night in record.nights]
     ended = [night.get("verdict") for night in nights]
     counts = {verdict: ended.count(verdict) for verdict in _VERDICTS}
-    seconds = sum(map(night_seconds, nights)) / len(own)
-    return {"count": len(nights), **counts, "seconds": round(seconds, 3)}
+    failed = Counter(name for night in nights for name in night.get("failed", ()))
+    spent = {
+        what: _rounded(sum(night_seconds(night, what) for night in nights) / len(own), 3)
+        for what in ("seconds", "cpu_seconds")
+    }
+    return {"count": len(nights), **counts, "failed": dict(failed.most_common()), **spent}
 
 
 def summary_of(evaluation: Evaluation) -> dict[str, Any]:
@@ -163,6 +177,7 @@ def summary_of(evaluation: Evaluation) -> dict[str, Any]:
         **run.heading(),
         "primary": panel.primary,
         "subject": evaluation.subject,
+        "against": run.reference or evaluation.subject,
         "reference": evaluation.reference,
         "questions": len(panel.asked.row),
         "actors": len(np.unique(panel.asked.actor)),
@@ -193,6 +208,7 @@ def _details(evaluation: Evaluation, arm: str) -> dict[str, Any]:
         "by_seed": _by_seed(own),
         "seconds": seconds_of(own),
         "nights": nights_of(own),
+        "sizes": dict(run.sizes.get(arm, {})),
         "to_reference": against(evaluation.reference, evaluation.whole),
         "to_subject": against(evaluation.subject, evaluation.whole),
         "last_third": _as_json({m: means.of(arm) for m, means in evaluation.last_third.items()}),
@@ -224,8 +240,8 @@ def _by_seed(own: Sequence[Record]) -> dict[str, Any]:
 _mean: Callable[[Any], Any] = np.nanmean
 
 
-def _rounded(value: float) -> float | None:
-    return round(value, 6) if np.isfinite(value) else None
+def _rounded(value: float, places: int = 6) -> float | None:
+    return round(value, places) if np.isfinite(value) else None
 
 
 def _slice_json(cut: Slice, order: Sequence[str]) -> list[dict[str, Any]]:

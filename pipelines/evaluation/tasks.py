@@ -117,7 +117,7 @@ class Place:
         made_of: list[Any] = [config_as_json(config.slow), config_as_json(config.memory)]
         made_of += [self.digest, plan.nights, plan.seed]
         if plan.nights != "none":
-            made_of.append(config_as_json(config.night))
+            made_of += [config_as_json(config.night), plan.every]
         key = digest_of([*made_of, self.learning])
         return self.out / "chains" / f"{self.stream}-{plan.nights}-{plan.seed}-{key}"
 
@@ -166,7 +166,7 @@ def make_log(source: Source, place: Place, console: Console) -> None:
 def chain_plan(name: str, stream_config: Config, seed: int) -> ChainPlan:
     """The chain that a product's arm runs on."""
     arm = PRODUCT[name]
-    return ChainPlan(arm.nights, arm.config(stream_config), seed)
+    return ChainPlan(arm.nights, arm.config(stream_config), seed, arm.every)
 
 
 def make_versions(
@@ -233,6 +233,7 @@ def answer(source: Source, place: Place, name: str, seed: int, console: Console)
         "key": answer_key(place, name, seed, stream.config),
         "trials": getattr(arm, "trials", 1),
         "chosen": dict(getattr(arm, "chosen", {})),
+        "sizes": dict(getattr(arm, "sizes", {})),
     }
     write_atomically(path.with_suffix(".json"), json.dumps(note, default=str).encode())
 

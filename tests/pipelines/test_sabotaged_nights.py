@@ -9,7 +9,8 @@ import pytest
 
 from model.storage.registry import Registry
 from model.workspace import Workspace
-from tests.nights import KINDS, append, flipped, harm, honest, make_home, night
+from tests.nights import append, harm, honest, make_home, night
+from tests.sabotage import KINDS, flipped
 
 pytestmark = pytest.mark.tf
 

@@ -20,6 +20,7 @@ from model.storage.event_log import open_log
 from model.workspace import Workspace
 from tests.service.conftest import Process, process, wait_until
 from tests.service.killing import kill_many_times
+from tests.service.pairs import make_pairs
 
 
 def workers_of(running):
@@ -110,6 +111,16 @@ def test_sudden_death_under_load_loses_nothing_that_was_acknowledged(tiny_home):
     assert lost == []
     with process(tiny_home) as again, again.client() as client:
         assert client.get("/recommend/u1").status_code == 200
+
+
+@pytest.mark.fuzz
+def test_what_one_worker_was_told_shows_in_the_next_reply_of_another(tiny_home):
+    """By itself, and to see what it came to: `python -m tests.service.pairs HOME PAIRS`."""
+    pairs = max(40, (settings.default or settings()).max_examples)
+    told = make_pairs(tiny_home, pairs)
+    assert told["workers"] == 2
+    assert told["pairs"] >= pairs
+    assert told["misses"] == []
 
 
 @pytest.mark.fuzz

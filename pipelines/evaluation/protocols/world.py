@@ -42,7 +42,12 @@ def stream(*, quick: bool, seed: int) -> Stream:
       quick: Makes a small one of about 6,000 events instead of 60,000.
       seed: Of the generator.
     """
-    world, visits = simulate(QUICK if quick else Size(), seed)
+    return stream_of(QUICK if quick else Size(), seed=seed)
+
+
+def stream_of(size: Size, *, seed: int) -> Stream:
+    """The stream of a generated world of this size."""
+    world, visits = simulate(size, seed)
     n = visits.shown.size
     kind = np.where(visits.clicked.ravel(), 0, 1).astype(np.int8)
     config = Config()

@@ -73,6 +73,7 @@ def test_finetuning_publishes_a_version_every_night_that_knows_all_events_before
     metadata = len(STREAM.item_attributes) + len(STREAM.user_attributes)
     through = [chain.registry.manifest(chain.version(n))["trained_through_seq"] for n in range(3)]
     assert through == [metadata + step["row"] for step in chain.steps]
+    assert all(step["seconds"] > 0 and step["cpu_seconds"] > 0 for step in chain.steps)
 
 
 def test_a_chain_that_was_cut_short_goes_on_and_ends_the_same(start, finetuned, tmp_path):
@@ -87,6 +88,21 @@ def test_a_chain_that_was_cut_short_goes_on_and_ends_the_same(start, finetuned, 
     assert again.steps[2]["verdict"] == "published"
     files = [chain.registry.manifest(chain.version(2))["files"] for chain in (whole, again)]
     assert files[0] == files[1]
+
+
+def test_of_skipped_nights_nothing_is_learned_and_the_next_one_makes_up_for_them(
+    start, finetuned, tmp_path
+):
+    log, folder, _ = start
+    plan = ChainPlan("finetune", CONFIG, seed=0, every=2)
+    chain = make_chain(STREAM, log, tmp_path / "less", plan, start=folder, console=QUIET)
+    assert [step["verdict"] for step in chain.steps] == ["published", "skipped", "published"]
+    assert chain.version(1) == chain.version(0)
+    every_night = Chain(finetuned)
+    through = [
+        one.registry.manifest(one.version(2))["trained_through_seq"] for one in (chain, every_night)
+    ]
+    assert through[0] == through[1]
 
 
 def test_the_products_own_night_judges_and_says_why(start, tmp_path):

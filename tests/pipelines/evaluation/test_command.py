@@ -42,6 +42,8 @@ def test_the_arms_are_listed_with_what_they_are():
         (("netflix",), "'netflix' is not one of 'ml-100k', 'globo'"),
         (("world", "--arms", "ours,best"), "expected arms among popularity, "),
         (("world", "--quick", "--record"), "--record is for whole replays; got --quick"),
+        (("world", "--table", "memory"), "--table names what --record records; got 'memory'"),
+        (("world", "--arms", "ease", "--against", "ours"), "expected --against one of ease; got"),
         (("world", "--tuning", "--audit"), "expected --tuning or --audit, got both"),
         (("globo", "--data", "."), "globo needs clicks.csv, gzipped or not"),
         (("--compare", "nowhere", "."), "Directory 'nowhere' does not exist"),

@@ -159,6 +159,14 @@ def test_an_ensemble_averages_scores_and_log_odds(made, product):
     assert both.probabilities([ticket], items) == pytest.approx(1 / (1 + np.exp(-odds)))
 
 
+def test_an_arm_says_how_many_wide_weights_its_model_has_in_the_end(made, product):
+    weights = [TINY.bundle.parameters[name] for name in ("wide_weights", "repeat_weights")]
+    expected = sum(int((each != 0).sum()) for each in weights)
+    assert product.sizes == {"wide_weights": expected}
+    assert expected > 0
+    assert Ensemble([product, on(made, STREAM)]).sizes == {"wide_weights": 2 * expected}
+
+
 def test_a_chain_does_not_know_the_nights_it_has_not_made(made):
     with pytest.raises(BadInputError, match="expected night 1 in the chain, it has 1"):
         made[1].version(1)

@@ -142,6 +142,10 @@ def test_no_record_is_refused():
 def test_a_night_made_ahead_costs_what_it_says():
     assert night_seconds({"seconds": 0.01, "job_seconds": 4.5}) == 4.5
     assert night_seconds({"seconds": 0.25}) == 0.25
+    assert night_seconds({"seconds": 0.25, "cpu_seconds": 0.2}, "cpu_seconds") == 0.2
+    ahead = {"seconds": 0.01, "cpu_seconds": 0.01, "job_seconds": 4.5}
+    assert np.isnan(night_seconds(ahead, "cpu_seconds"))
+    assert night_seconds(ahead | {"job_cpu_seconds": 9.0}, "cpu_seconds") == 9.0
 
 
 def test_ablations_are_known_by_their_names():
@@ -159,7 +163,10 @@ def test_recorded_results_have_the_fixed_shape_and_keep_other_protocols(summary,
     stored = json.loads(path.read_text("utf-8"))
     assert list(stored) == ["globo", "ml-100k"]
     for entry in stored.values():
-        assert set(entry) == {"command", "date", "commit", "machine", "seconds", "seeds", "arms"}
+        assert set(entry) == {
+            "command", "date", "commit", "machine", "seconds", "seeds",
+            "arms", "against", "nights", "sizes",
+        }  # fmt: skip
         for own in entry["arms"].values():
             assert all(set(e) == {"mean", "low", "high"} for e in own.values())
     assert path.with_suffix(".md").read_text("utf-8") == results_markdown(stored)
@@ -192,7 +199,73 @@ def test_the_page_of_results_shows_numbers_command_and_the_numbers_of_others(sum
     assert f"{row} .0886 | {ease} |" in page
     assert "| the same with a trending row | reference implementation |  | .0923 |  |" in page
     rows = [line for line in page.splitlines() if line.startswith("|")]
-    assert {line.count("|") for line in rows} == {10, 8}
+    assert {line.count("|") for line in rows} == {12, 8}
+
+
+def test_a_named_table_stands_beside_the_protocols_own(summary, tmp_path):
+    path = tmp_path / "results.json"
+    record_results(summary, path)
+    own = read_results(path)["ml-100k"]
+    fewer = summary_of(evaluation_of(records_of({"ease": ARMS["ease"]}), run_of(reference="")))
+    record_results(fewer, path, "one arm")
+    stored = read_results(path)
+    assert list(stored) == ["ml-100k", "ml-100k: one arm"]
+    assert stored["ml-100k"] == own
+    page = path.with_suffix(".md").read_text("utf-8")
+    assert page.index("## ml-100k\n") < page.index("## ml-100k: one arm\n")
+    # the numbers of others stand beside the protocol's own table alone
+    assert page.count("Numbers of others") == 1
+
+
+def test_recorded_differences_are_paired_and_to_the_arm_that_was_named(summary, tmp_path):
+    path = tmp_path / "results.json"
+    record_results(summary, path)
+    against = read_results(path)["ml-100k"]["against"]
+    assert (against["arm"], against["metric"]) == ("ease", "ndcg@10")
+    assert set(against["whole"]) == set(against["last_third"]) == set(ARMS) - {"ease"}
+    details = summary["details"]["ours"]
+    assert against["whole"]["ours"] == details["to_reference"]["ndcg@10"]
+    assert against["last_third"]["ours"] == details["last_third_to_reference"]["ndcg@10"]
+    page = path.with_suffix(".md").read_text("utf-8")
+    assert "| NDCG@10 − `ease` | NDCG@10 − `ease`, last third |" in page
+    unnamed = summary_of(evaluation_of(records_of(), run_of(reference="")))
+    record_results(unnamed, path)
+    assert read_results(path)["ml-100k"]["against"]["arm"] == "ours"
+
+
+def test_the_page_says_how_nights_ended_what_they_cost_and_how_large_the_model_is(tmp_path):
+    path = tmp_path / "results.json"
+    night = {"row": 3, "seconds": 0.01, "job_seconds": 60.0, "job_cpu_seconds": 90.0}
+    refused = {"verdict": "refused", "failed": ["quality", "drift"]}
+    ended = [night | {"verdict": "published"}, night | refused, night | {"verdict": "nothing_new"}]
+    [ours] = records_of({"ours": ARMS["ours"]}, seeds=1)
+    [slow] = records_of({"slow": ARMS["slow"]}, seeds=1)
+    sizes = {"slow": {"wide_weights": 1_234}, "ours": {"wide_weights": 0}}
+    run = run_of(reference="", sizes=sizes)
+    found = summary_of(evaluation_of([dataclasses.replace(ours, nights=ended), slow], run))
+    record_results(found, path)
+    nights = read_results(path)["ml-100k"]["nights"]
+    assert nights == {
+        "ours": {
+            "count": 3, "published": 1, "refused": 1, "nothing_new": 1,
+            "skipped": 0, "failed": {"quality": 1, "drift": 1},
+            "seconds": 180.0, "cpu_seconds": 270.0,
+        }
+    }  # fmt: skip
+    page = path.with_suffix(".md").read_text("utf-8")
+    assert "| `ours` | 3 | 1 of 2 | quality 1, drift 1 | 3 min | 4 min 30 s | 0 |" in page
+    assert "| `slow` |  |  |  |  |  | 1,234 |" in page
+
+
+def test_entries_without_differences_and_nights_are_shown_all_the_same(summary, tmp_path):
+    path = tmp_path / "results.json"
+    record_results(summary, path)
+    entry = read_results(path)["ml-100k"]
+    for name in ("against", "nights", "sizes"):
+        del entry[name]
+    page = results_markdown({"ml-100k": entry})
+    assert "processor time" not in page
+    assert "last third" not in page
 
 
 def test_the_page_says_when_nothing_was_recorded():
