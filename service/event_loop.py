@@ -13,6 +13,8 @@ from typing import Any, Final
 import uvloop
 
 _MOST_A_TURN: Final = 1_000
+# What another worker with nothing to do has taken by then is not to be taken from it.
+_LET_OTHERS_S: Final = 0.005
 
 
 class EventLoop(uvloop.Loop):
@@ -44,7 +46,7 @@ class _Arrivals:
         """For a connection that the loop itself has taken."""
         if not self._is_looking:
             self._is_looking = True
-            self._loop.call_soon(self._take_the_others)
+            self._loop.call_later(_LET_OTHERS_S, self._take_the_others)
         return self._protocol_factory()
 
     def _take_the_others(self) -> None:

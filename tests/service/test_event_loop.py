@@ -2,6 +2,8 @@
 
 import asyncio
 import socket
+import threading
+import time
 from contextlib import ExitStack
 
 import pytest
@@ -43,6 +45,7 @@ async def turns_to_take():
         turns = 0
         while len(made) < WAITING:
             await asyncio.sleep(0)
+            time.sleep(0.001)  # noqa: ASYNC251 - a turn that has work to do
             turns += 1
         for client in clients:
             client.sendall(b"hello")
@@ -69,3 +72,38 @@ def test_connections_that_wait_are_taken_in_a_few_turns():
 def test_the_plain_loop_takes_one_a_turn():
     """What the other one is for: where this fails, it can go."""
     assert turns(uvloop.new_event_loop) >= WAITING
+
+
+def test_a_worker_leaves_others_their_share_of_the_connections():
+    """Two loops on one listening socket, both with nothing to do: neither takes all."""
+    with socket.create_server(("127.0.0.1", 0), backlog=WAITING) as listening:
+        taken: list[list[Echo]] = [[], []]
+        stop = threading.Event()
+        workers = [
+            threading.Thread(target=serve, args=(listening.dup(), made, stop)) for made in taken
+        ]
+        for worker in workers:
+            worker.start()
+        with ExitStack() as stack:
+            for _ in range(40):
+                stack.enter_context(socket.create_connection(listening.getsockname(), timeout=10))
+            time.sleep(0.1)
+            shares = [len(made) for made in taken]
+        stop.set()
+        for worker in workers:
+            worker.join()
+    assert sum(shares) == 40
+    assert min(shares) > 4
+
+
+def serve(listening, made, stop):
+    """Takes connections until it is told to stop."""
+
+    async def until_stopped():
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(lambda: Echo(made), sock=listening)
+        await loop.run_in_executor(None, stop.wait)
+        server.close()
+
+    with asyncio.Runner(loop_factory=EventLoop) as runner:
+        runner.run(until_stopped())
