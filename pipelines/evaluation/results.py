@@ -2,8 +2,8 @@
 
 The file is `{table: {command, date, commit, machine, seconds, seeds, arms: {arm: {metric:
 {mean, low, high}}}, against: {arm, metric, whole, last_third}, nights: {arm: counts and
-seconds}, sizes: {arm: counts}}}`. A table is a protocol's own, or bears a name behind it, as
-`ml-100k: memory`.
+seconds}, sizes: {arm: counts}, curves: {slice: [{label, n, arms: {arm: mean}}]}}}`. A table is a
+protocol's own, or bears a name behind it, as `ml-100k: memory`.
 """
 
 import json
@@ -115,8 +115,18 @@ def record_results(summary: Mapping[str, Any], path: Path, table: str = "") -> N
     entry["against"] = _against(summary)
     entry["nights"] = {arm: d["nights"] for arm, d in details.items() if d["nights"]["count"]}
     entry["sizes"] = {arm: d["sizes"] for arm, d in details.items() if d["sizes"]}
+    entry["curves"] = {
+        name: [_point(bucket) for bucket in summary["slices"][name]]
+        for name in _CURVES
+        if name in summary["slices"]
+    }
     merge_json(path, f"{protocol}: {table}" if table else protocol, entry)
     write_page(path)
+
+
+def _point(bucket: Mapping[str, Any]) -> dict[str, Any]:
+    means = {arm: estimate["mean"] for arm, estimate in bucket["arms"].items()}
+    return {"label": bucket["label"], "n": bucket["n"], "arms": means}
 
 
 def _against(summary: Mapping[str, Any]) -> dict[str, Any]:
@@ -180,6 +190,10 @@ def _protocol(name: str, entry: Mapping[str, Any]) -> str:
     parts = [f"## {name}\n", _table(columns, rows)]
     if entry.get("nights") or entry.get("sizes"):
         parts.append(_nights(entry))
+    curves = entry.get("curves", {})
+    parts += [
+        _curve(words, curves[key], list(arms)) for key, words in _CURVES.items() if key in curves
+    ]
     if anchors := ANCHORS.get(name):
         parts.append(_beside(anchors, arms))
     seeds = ", ".join(map(str, entry["seeds"]))
@@ -213,6 +227,10 @@ def _cell(stored: Mapping[str, float | None] | None) -> str:
 
 
 _PARTS: Final = ("whole", "last_third")
+_CURVES: Final = {
+    "actor_events": "By how many events the user had before",
+    "new_item_events": "By how many events the item had before, of items newer than the history",
+}
 
 
 def _apart(stored: Mapping[str, float | None] | None) -> str:
@@ -243,6 +261,13 @@ def _nights(entry: Mapping[str, Any]) -> str:
     columns = ["arm", "nights", "refused", "by", "time", "processor time", "wide weights"]
     told = "Nights of all seeds; what those of one seed took; wide weights that are not zero:"
     return f"{told}\n\n" + _table(columns, rows)
+
+
+def _curve(words: str, points: Sequence[Mapping[str, Any]], arms: Sequence[str]) -> str:
+    """How the primary metric grows with what is known: a column for each bucket of questions."""
+    columns = ["arm", *(f"{point['label']} ({point['n']:,})" for point in points)]
+    rows = [[f"`{arm}`", *(number(point["arms"][arm]) for point in points)] for arm in arms]
+    return f"{words} (questions in brackets):\n\n" + _table(columns, rows)
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -165,7 +165,7 @@ def test_recorded_results_have_the_fixed_shape_and_keep_other_protocols(summary,
     for entry in stored.values():
         assert set(entry) == {
             "command", "date", "commit", "machine", "seconds", "seeds",
-            "arms", "against", "nights", "sizes",
+            "arms", "against", "nights", "sizes", "curves",
         }  # fmt: skip
         for own in entry["arms"].values():
             assert all(set(e) == {"mean", "low", "high"} for e in own.values())
@@ -199,7 +199,7 @@ def test_the_page_of_results_shows_numbers_command_and_the_numbers_of_others(sum
     assert f"{row} .0886 | {ease} |" in page
     assert "| the same with a trending row | reference implementation |  | .0923 |  |" in page
     rows = [line for line in page.splitlines() if line.startswith("|")]
-    assert {line.count("|") for line in rows} == {12, 8}
+    assert {line.count("|") for line in rows} == {12, 8, 10}
 
 
 def test_a_named_table_stands_beside_the_protocols_own(summary, tmp_path):
@@ -266,6 +266,19 @@ def test_entries_without_differences_and_nights_are_shown_all_the_same(summary, 
     page = results_markdown({"ml-100k": entry})
     assert "processor time" not in page
     assert "last third" not in page
+
+
+def test_the_page_shows_how_quality_grows_with_what_is_known(summary, tmp_path):
+    path = tmp_path / "results.json"
+    record_results(summary, path)
+    points = read_results(path)[summary["protocol"]]["curves"]["actor_events"]
+    assert sum(point["n"] for point in points) == summary["questions"]
+    whole = sum(point["n"] * point["arms"]["ours"] for point in points) / summary["questions"]
+    assert whole == pytest.approx(summary["arms"]["ours"]["ndcg@10"]["mean"], abs=1e-3)
+    page = path.with_suffix(".md").read_text("utf-8")
+    first = points[0]
+    assert f"| arm | {first['label']} ({first['n']:,})" in page
+    assert f"| `ours` | {number(first['arms']['ours'])} |" in page
 
 
 def test_the_page_says_when_nothing_was_recorded():
