@@ -188,8 +188,8 @@ def _protocol(name: str, entry: Mapping[str, Any]) -> str:
         apart = f"{metric_name(against['metric'])} − `{against['arm']}`"
         columns += [apart, f"{apart}, last third"]
     parts = [f"## {name}\n", _table(columns, rows)]
-    if entry.get("nights") or entry.get("sizes"):
-        parts.append(_nights(entry))
+    if nights := _nights(entry):
+        parts.append(nights)
     curves = entry.get("curves", {})
     parts += [
         _curve(words, curves[key], list(arms)) for key, words in _CURVES.items() if key in curves
@@ -241,10 +241,10 @@ def _nights(entry: Mapping[str, Any]) -> str:
     """How the nights ended and what they cost, and what the model came to."""
     rows = []
     for arm in entry["arms"]:
-        nights, sizes = (entry[name].get(arm, {}) for name in ("nights", "sizes"))
-        if not nights and not sizes:
-            continue
+        nights, sizes = (entry.get(name, {}).get(arm, {}) for name in ("nights", "sizes"))
         judged = nights.get("published", 0) + nights.get("refused", 0)
+        if not judged and not sizes:
+            continue
         failed = ", ".join(f"{name} {n}" for name, n in nights.get("failed", {}).items())
         spent = [nights.get(what) for what in ("seconds", "cpu_seconds")]
         weights = sizes.get("wide_weights")
@@ -258,6 +258,8 @@ def _nights(entry: Mapping[str, Any]) -> str:
                 "" if weights is None else f"{weights:,}",
             ]
         )
+    if not rows:
+        return ""
     columns = ["arm", "nights", "refused", "by", "time", "processor time", "wide weights"]
     told = "Nights of all seeds; what those of one seed took; wide weights that are not zero:"
     return f"{told}\n\n" + _table(columns, rows)
