@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 _WARMING_QUERIES: Final = 20
 # Of the time of one processor, while another model answers.
-_WARMING_SHARE: Final = 0.25
+_LOADING_SHARE: Final = 0.25
 _WARMING_S: Final = 60.0
 _RETRY_S: Final = 30.0
 _FOLLOW_S: Final = 0.05
@@ -174,8 +174,10 @@ class ModelHolder:
         folder = self.registry.open(version)
         manifest = self.registry.manifest(version)
         log = FollowedLog(self._settings.workspace.log_path, self._metrics)
+        share = 1.0 if self.serving is None else _LOADING_SHARE
         try:
-            recommender, rows = self._remembering(folder, manifest, log)
+            with log.read_in_passing(share):
+                recommender, rows = self._remembering(folder, manifest, log)
             self._warm(recommender)
         except BaseException:
             log.close()
@@ -220,7 +222,7 @@ class ModelHolder:
                 return
             recommender.recommend(Query(now_ms=now_ms, user_id=user_id))
             spent_s = time.perf_counter() - started
-            if self._stopping.wait(spent_s * (1 / _WARMING_SHARE - 1)):
+            if self._stopping.wait(spent_s * (1 / _LOADING_SHARE - 1)):
                 return
 
     def _take_over(self, fresh: Serving) -> None:
