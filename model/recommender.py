@@ -3,8 +3,8 @@
 Online service and offline evaluation both run this code.
 """
 
-import dataclasses
 from collections.abc import Mapping, Sequence
+from functools import lru_cache, partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -29,12 +29,21 @@ from model.request import PARTS, Query, Recommendation
 from model.scoring import Asked, Scoring
 from model.shortlist import Shortlist
 from model.slow.bundle import load_bundle
+from model.slow.nearby import PLACES
 from model.slow.scorer import FloatArray, Near, SlowScorer
 from model.snapshot import Snapshot
 from model.storage.event_log import ReadableLog
 from model.views import View, Views
 
 _CHUNK: Final = 10_000
+# Histories of which it is kept what is chosen near them: some 30 kB each.
+_NEARBY_KEPT: Final = 1_000
+
+
+def _nearby(scorer: SlowScorer, factor: np.float32, newest: tuple[int, ...]) -> Near:
+    """What the slow model says is chosen near a request's newest successes."""
+    near = scorer.nearby(np.array([newest], np.int64))
+    return near._replace(lift=factor * near.lift)
 
 
 class _Scored(NamedTuple):
@@ -91,14 +100,10 @@ class Recommender:
         reading = Expectations(scorer, self.catalogue, self._moments)
         self.memory = FastMemory(memory, rules, log.actor_rows, log.event, reading)
         self._fast = FastWide(self.memory, self.catalogue, self._moments, memory, mixing)
-        # how far the slow model is to be trusted was learned for what stands beside the memory
-        alone = not memory.moves_scores
-        trust = scorer.trust
-        self._mixing = (
-            dataclasses.replace(mixing, slow=trust, bias=trust, slow_nearby=1.0)
-            if alone
-            else mixing
-        )
+        self._mixing = mixing if memory.moves_scores else mixing.alone(scorer.trust)
+        factor = np.float32(self._mixing.slow_nearby)
+        # not a method: a cycle would outlive a replaced model
+        self._nearby = lru_cache(_NEARBY_KEPT)(partial(_nearby, scorer, factor))
         self._fast_factor = np.float32(memory.fast_weight * mixing.fast)
         adaptation = Adaptation(scorer, self.catalogue, memory, self._moments.of_event)
         self._views = Views(
@@ -208,7 +213,7 @@ class Recommender:
         view, now_ms = self._views.of(query), query.now_ms
         slots = self._moments.of_request(query.context, now_ms)
         active = self._fast.active(view.liked, slots)
-        near = self._near(view)
+        near = self._nearby(tuple(view.liked[:PLACES]))
         fast = self._fast.row(active, near, now_ms)
         weight, mixing = self._config.lesson_weight, self._mixing
         lessons = self._fast.lessons(view.segments, now_ms) if weight else None
@@ -282,7 +287,7 @@ class Recommender:
         own = self.catalogue.vectors @ own
         last = np.stack([own, bias * 0.0 if lessons is None else lessons])
         first = [slow.wide + slow.deep, bias + wide[:n_levels], bias[None, :]]
-        near = view.near
+        near = self.scorer.nearby(view.history.liked)
         nearby = np.bincount(near.item, near.lift, len(bias)).astype(np.float32)
         return np.concatenate([*first, wide[n_levels:], last]), np.vstack([lifts, nearby])
 
@@ -332,11 +337,6 @@ class Recommender:
         """[items] the slow model's popularity as far as it counts."""
         bias, factor = self.catalogue.bias, np.float32(self._mixing.bias)
         return bias if factor == 1.0 else factor * bias
-
-    def _near(self, view: View) -> Near:
-        """What the slow model says is chosen nearby, as far as it counts."""
-        factor = np.float32(self._mixing.slow_nearby)
-        return view.near if factor == 1.0 else view.near._replace(lift=factor * view.near.lift)
 
     def _top(
         self, scores: FloatArray, query: Query, view: View, *, exclude_seen: bool

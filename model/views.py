@@ -14,7 +14,7 @@ from model.fast.memory import FastMemory
 from model.interactions import NO_ATTRIBUTES, Outcome, session_actor
 from model.request import Query
 from model.slow.features import PADDING, QueryBatch
-from model.slow.scorer import FloatArray, Near, SlowScorer
+from model.slow.scorer import FloatArray, SlowScorer
 from model.storage.event_log import ReadableLog
 
 
@@ -29,7 +29,6 @@ class View(NamedTuple):
     inputs: FloatArray
     rows: NDArray[np.int32]
     liked: list[int]
-    near: Near
     segments: list[int]
     personal: Personal
     seen: NDArray[np.int64]
@@ -145,7 +144,6 @@ class Views:
             inputs=self._scorer.history_inputs(history, self._catalogue.vectors),
             rows=space.wide_rows(history),
             liked=liked,
-            near=self._scorer.nearby(history.liked),
             segments=[slot for slot in person.slots if slot not in self._unknown],
             personal=personal,
             seen=self._numbers(memory.seen() | set(seeds)),

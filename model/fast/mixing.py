@@ -1,7 +1,7 @@
 """How much each part of the fast memory says: the few numbers that past days teach."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any, Final
 
@@ -56,6 +56,16 @@ class Mixing:
     lessons: float = 0.5
     own_outcomes: float = 1.0
     lesson_outcomes: float = 1.0
+
+    def alone(self, trust: float) -> "Mixing":
+        """For a slow model without the memory beside it.
+
+        How far it is to be trusted was learned for what stands beside the memory.
+
+        Args:
+          trust: As far as it is to be trusted by itself.
+        """
+        return replace(self, slow=trust, bias=trust, slow_nearby=1.0)
 
     def as_json(self) -> dict[str, Any]:
         """Plain JSON values from which `from_json` makes an equal one."""
