@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-import threading
 import time
 from contextlib import ExitStack
 
@@ -74,36 +73,25 @@ def test_the_plain_loop_takes_one_a_turn():
     assert turns(uvloop.new_event_loop) >= WAITING
 
 
-def test_a_worker_leaves_others_their_share_of_the_connections():
-    """Two loops on one listening socket, both with nothing to do: neither takes all."""
-    with socket.create_server(("127.0.0.1", 0), backlog=WAITING) as listening:
-        taken: list[list[Echo]] = [[], []]
-        stop = threading.Event()
-        workers = [
-            threading.Thread(target=serve, args=(listening.dup(), made, stop)) for made in taken
-        ]
-        for worker in workers:
-            worker.start()
-        with ExitStack() as stack:
-            for _ in range(40):
-                stack.enter_context(socket.create_connection(listening.getsockname(), timeout=10))
-            time.sleep(0.1)
-            shares = [len(made) for made in taken]
-        stop.set()
-        for worker in workers:
-            worker.join()
-    assert sum(shares) == 40
-    assert min(shares) > 4
-
-
-def serve(listening, made, stop):
-    """Takes connections until it is told to stop."""
-
-    async def until_stopped():
-        loop = asyncio.get_running_loop()
+async def taken_at_first_and_in_the_end():
+    """How many of the connections that wait are taken in the first turn, and a moment later."""
+    made: list[Echo] = []
+    loop = asyncio.get_running_loop()
+    with ExitStack() as stack:
+        listening = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=WAITING))
+        for _ in range(40):
+            stack.enter_context(socket.create_connection(listening.getsockname(), timeout=10))
         server = await loop.create_server(lambda: Echo(made), sock=listening)
-        await loop.run_in_executor(None, stop.wait)
+        while not made:
+            await asyncio.sleep(0)
+        first = len(made)
+        await asyncio.sleep(0.1)
         server.close()
+        return first, len(made)
 
+
+def test_what_waits_is_left_to_other_workers_for_a_moment():
     with asyncio.Runner(loop_factory=EventLoop) as runner:
-        runner.run(until_stopped())
+        first, all_of_them = runner.run(taken_at_first_and_in_the_end())
+    assert first < 10
+    assert all_of_them == 40
