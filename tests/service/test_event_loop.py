@@ -74,7 +74,7 @@ def test_the_plain_loop_takes_one_a_turn():
 
 
 async def taken_at_first_and_in_the_end():
-    """How many of the connections that wait are taken in the first turn, and a moment later."""
+    """How many of the connections that wait are taken in a few turns, and a moment later."""
     made: list[Echo] = []
     loop = asyncio.get_running_loop()
     with ExitStack() as stack:
@@ -82,7 +82,7 @@ async def taken_at_first_and_in_the_end():
         for _ in range(40):
             stack.enter_context(socket.create_connection(listening.getsockname(), timeout=10))
         server = await loop.create_server(lambda: Echo(made), sock=listening)
-        while not made:
+        for _ in range(12):
             await asyncio.sleep(0)
         first = len(made)
         await asyncio.sleep(0.1)
@@ -93,5 +93,5 @@ async def taken_at_first_and_in_the_end():
 def test_what_waits_is_left_to_other_workers_for_a_moment():
     with asyncio.Runner(loop_factory=EventLoop) as runner:
         first, all_of_them = runner.run(taken_at_first_and_in_the_end())
-    assert first < 10
+    assert first < 20
     assert all_of_them == 40
