@@ -89,7 +89,7 @@ def running_service(
     port: int,
     log_path: Path,
     key: str | None = None,
-    workers: int = 1,
+    workers: int | None = None,
     max_wait_ms: int | None = None,
 ) -> Iterator[RunningService]:
     """Starts the service on a workspace, for this machine alone, and stops it at the end.
@@ -99,7 +99,7 @@ def running_service(
       port: A free port.
       log_path: The file for its output, written anew.
       key: An API key of the workspace; None to let everybody on this machine in.
-      workers: Number of serving processes.
+      workers: Number of serving processes; None for what the workspace is configured to.
       max_wait_ms: How long a request may wait for its turn; None for the default.
 
     Raises:
@@ -107,7 +107,8 @@ def running_service(
     """
     command = [sys.executable, "-m", "service"]
     options = ["--home", str(home), "--host", HOST, "--port", str(port)]
-    options += ["--workers", str(workers)]
+    if workers is not None:
+        options += ["--workers", str(workers)]
     environment = {"SLOWWAVE_AUTH": "off" if key is None else "on"}
     if max_wait_ms is not None:
         environment["SLOWWAVE_MAX_WAIT_MS"] = str(max_wait_ms)

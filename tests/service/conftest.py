@@ -19,12 +19,15 @@ from service.connection import Connection
 from service.settings import load_settings
 
 START_S = 30
+# On a machine that runs other work, or with the test's own work in the same process, a request
+# may wait long without there being too many.
+PATIENT_MS = 30_000
 
 
 @contextlib.contextmanager
 def serving(home, **settings):
     """A client of a service that runs in a thread of this process."""
-    given = {"auth": "off", "model_poll_s": 0.05} | settings
+    given = {"auth": "off", "model_poll_s": 0.05, "max_wait_ms": PATIENT_MS} | settings
     app = create_app(load_settings(home=home, **given))
     config = uvicorn.Config(
         app, port=0, loop="service.event_loop:EventLoop", http=Connection, log_config=None
@@ -49,7 +52,11 @@ class Process:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
-        environment = {"SLOWWAVE_AUTH": "off", "SLOWWAVE_MODEL_POLL_S": "0.1"} | environment
+        environment = {
+            "SLOWWAVE_AUTH": "off",
+            "SLOWWAVE_MODEL_POLL_S": "0.1",
+            "SLOWWAVE_MAX_WAIT_MS": str(PATIENT_MS),
+        } | environment
         self.log_path = home / f"service-{self.port}.log"
         with self.log_path.open("w") as log:
             command = [sys.executable, "-m", "service", "--home", home, "--port", str(self.port)]
