@@ -5,7 +5,7 @@ CONTAINER ?= docker
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
-SOURCES := service model pipelines tests
+SOURCES := service model pipelines tests benchmarks
 ARGS ?=
 
 .DEFAULT_GOAL := help

@@ -9,6 +9,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, TypeAlias
 
 import faiss
@@ -63,10 +64,8 @@ def indexes(points: _Array) -> dict[str, Callable[[], dict[str, _Ask]]]:
             index.nprobe = probes
             return np.asarray(index.search(question[None], _BEST)[1][0])
 
-        return {
-            f", {n} probed": lambda question, n=n: ask(question, n)
-            for n in (lists // 100, lists // 25, lists // 10)
-        }
+        shares = (100, 25, 10)
+        return {f", {lists // n} probed": partial(ask, probes=lists // n) for n in shares}
 
     def graph() -> dict[str, _Ask]:
         index = hnswlib.Index(space="ip", dim=d)
@@ -78,7 +77,7 @@ def indexes(points: _Array) -> dict[str, Callable[[], dict[str, _Ask]]]:
             index.set_ef(width)
             return np.asarray(index.knn_query(question[None], k=_BEST, num_threads=1)[0][0])
 
-        return {f", width {n}": lambda question, n=n: ask(question, n) for n in (200, 800, 3_200)}
+        return {f", width {n}": partial(ask, width=n) for n in (200, 800, 3_200)}
 
     return {"shortlist": own, "faiss inverted file": inverted_file, "hnswlib graph": graph}
 

@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -31,7 +32,8 @@ def main(users: int) -> None:
             home = Path(shutil.copytree(trained, Path(folder, plan.told)))
             found = reversal(Workspace(home), size, plan, seed=SEED, console=console)
             rng = np.random.default_rng(SEED)
-            line = {"told": plan.told} | {arm: turn.as_json(rng) for arm, turn in found.items()}
+            turns = {arm: turn.as_json(rng) for arm, turn in found.items()}
+            line: dict[str, Any] = {"told": plan.told} | turns
             line["cpu_seconds"] = round(time.process_time() - begun)
             sys.stdout.write(json.dumps(line) + "\n")
             sys.stdout.flush()

@@ -29,6 +29,10 @@ def skipped(record: Record, rows: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.where(fallen == 0, -1, fallen % SLEEPS_EVERY)
 
 
+# a metric, each question's value for one arm and the other, and the questions
+_Line = tuple[str, NDArray[np.float64], NDArray[np.float64], Asked | Judged]
+
+
 def apart(
     one: NDArray[np.float64], other: NDArray[np.float64], asked: Asked | Judged, number: Any
 ) -> Iterator[dict[str, Any]]:
@@ -61,12 +65,12 @@ def main(folder: Path) -> None:
             if not all(file.exists() for file in files):
                 continue
             one, other = map(read_record, files)
-            ndcg = [r.metrics["ndcg@10"].astype(np.float64) for r in (one, other)]
-            lines = [("ndcg@10", *ndcg, one.asked)]
+            first, second = (r.metrics["ndcg@10"].astype(np.float64) for r in (one, other))
+            lines: list[_Line] = [("ndcg@10", first, second, one.asked)]
             if one.judged is not None:
                 lines.append(("logloss", losses(one), losses(other), one.judged))
-            for metric, first, second, asked in lines:
-                for line in apart(first, second, asked, skipped(one, asked.row)):
+            for metric, mine, its, asked in lines:
+                for line in apart(mine, its, asked, skipped(one, asked.row)):
                     told = {"protocol": path.name, "arm": arms[1], "metric": metric} | line
                     sys.stdout.write(json.dumps(told) + "\n")
 
